@@ -1,0 +1,326 @@
+//! Exact amounts: money, volume and career points, and the one function that rounds them.
+
+use std::fmt;
+
+use rust_decimal::{Decimal, RoundingStrategy};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use thiserror::Error;
+
+/// Decimal places of every stored amount, as in `numeric(20,4)`.
+pub const AMOUNT_SCALE: u32 = 4;
+/// Digits before the decimal point that `numeric(20,4)` holds.
+const AMOUNT_INTEGER_DIGITS: usize = 16;
+/// Decimal places a percentage may have. With [`AMOUNT_SCALE`] this keeps every product within
+/// the 28 digits that [`Decimal`] represents exactly: 20 + 7 digits.
+const PERCENTAGE_SCALE: u32 = 4;
+
+/// An exact amount of money, volume or career points: up to 16 digits before the decimal point
+/// and 4 after. Arithmetic never rounds; only [`Rounding::share`] does.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Amount(Decimal);
+
+/// Why a text is not an exact decimal of the asked form.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum DecimalError {
+    /// Not `digits[.digits]`, optionally signed.
+    #[error("must be a decimal such as \"150.00\": digits with an optional decimal point")]
+    Malformed,
+    /// More digits after the point than are stored.
+    #[error("must have at most {0} digits after the decimal point")]
+    TooPrecise(u32),
+    /// More digits before the point than are stored.
+    #[error("must have at most {0} digits before the decimal point")]
+    TooLarge(usize),
+    /// Below zero where only zero and more make sense.
+    #[error("must not be negative")]
+    Negative,
+    /// A percentage over 100.
+    #[error("must be at most 100")]
+    OverHundred,
+}
+
+impl Amount {
+    /// Nothing at all.
+    pub const ZERO: Self = Self(Decimal::ZERO);
+
+    /// Reads an amount, refusing exponents, separators and anything that would have to be rounded.
+    pub fn parse(text: &str) -> Result<Self, DecimalError> {
+        parse_decimal(text, AMOUNT_INTEGER_DIGITS, AMOUNT_SCALE).map(Self)
+    }
+
+    /// Like [`Amount::parse`], for amounts that cannot be below zero.
+    pub fn parse_non_negative(text: &str) -> Result<Self, DecimalError> {
+        let amount = Self::parse(text)?;
+        if amount.0.is_sign_negative() && !amount.is_zero() {
+            return Err(DecimalError::Negative);
+        }
+        Ok(amount)
+    }
+
+    /// The amount as a number for the database. Its scale is at most 4.
+    #[must_use]
+    pub fn to_decimal(self) -> Decimal {
+        self.0
+    }
+
+    /// Takes over a number that the database holds as `numeric(20,4)`.
+    pub fn from_decimal(value: Decimal) -> Result<Self, DecimalError> {
+        let value = value.normalize();
+        if value.scale() > AMOUNT_SCALE {
+            return Err(DecimalError::TooPrecise(AMOUNT_SCALE));
+        }
+        if value.trunc().mantissa().unsigned_abs() >= 10_u128.pow(16) {
+            return Err(DecimalError::TooLarge(AMOUNT_INTEGER_DIGITS));
+        }
+        Ok(Self(value))
+    }
+
+    /// The amount in units of 0.0001.
+    #[must_use]
+    pub fn units(self) -> i128 {
+        let missing = AMOUNT_SCALE.saturating_sub(self.0.scale());
+        self.0.mantissa() * 10_i128.pow(missing)
+    }
+
+    /// Whether nothing at all.
+    #[must_use]
+    pub fn is_zero(self) -> bool {
+        self.0.is_zero()
+    }
+
+    /// The sum, or `None` when it has more digits than an amount can hold.
+    #[must_use]
+    pub fn checked_add(self, other: Self) -> Option<Self> {
+        let sum = self.0.checked_add(other.0)?;
+        Self::from_decimal(sum).ok()
+    }
+}
+
+impl fmt::Display for Amount {
+    /// Always four decimals, so that equal amounts print equally.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&format!("{:.4}", self.0))
+    }
+}
+
+impl Serialize for Amount {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Amount {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = deserializer.deserialize_any(DecimalText)?;
+        Self::parse(&text).map_err(de::Error::custom)
+    }
+}
+
+/// A share of a hundred, from 0 to 100 with up to 4 decimals.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Percentage(Decimal);
+
+impl Percentage {
+    /// Reads a percentage such as `3.00`.
+    pub fn parse(text: &str) -> Result<Self, DecimalError> {
+        let value = parse_decimal(text, 3, PERCENTAGE_SCALE)?;
+        if value.is_sign_negative() && !value.is_zero() {
+            return Err(DecimalError::Negative);
+        }
+        if value > Decimal::ONE_HUNDRED {
+            return Err(DecimalError::OverHundred);
+        }
+        Ok(Self(value))
+    }
+
+    /// Whether nothing is given.
+    #[must_use]
+    pub fn is_zero(self) -> bool {
+        self.0.is_zero()
+    }
+}
+
+impl fmt::Display for Percentage {
+    /// At least two decimals, as percentages are written: `3.00`, `0.125`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut value = self.0.normalize();
+        if value.scale() < 2 {
+            value.rescale(2);
+        }
+        f.pad(&value.to_string())
+    }
+}
+
+impl Serialize for Percentage {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Percentage {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = deserializer.deserialize_any(DecimalText)?;
+        Self::parse(&text).map_err(de::Error::custom)
+    }
+}
+
+/// How a calculated amount is brought to the decimals that are paid.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Rounding {
+    /// Decimals that remain, 0 to 4.
+    #[serde(default = "default_scale")]
+    pub scale: u32,
+    /// What happens to the rest.
+    #[serde(default)]
+    pub mode: RoundingMode,
+}
+
+/// What happens to digits beyond the scale.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RoundingMode {
+    /// To the nearest; exactly half goes away from zero.
+    #[default]
+    HalfAwayFromZero,
+    /// To the nearest; exactly half goes to the even neighbour.
+    HalfEven,
+    /// Towards zero.
+    Down,
+    /// Away from zero.
+    Up,
+}
+
+fn default_scale() -> u32 {
+    AMOUNT_SCALE
+}
+
+impl Default for Rounding {
+    fn default() -> Self {
+        Self { scale: AMOUNT_SCALE, mode: RoundingMode::default() }
+    }
+}
+
+impl Rounding {
+    /// `basis × percentage ÷ 100`, rounded once. The only place where Lineage rounds.
+    ///
+    /// The product is exact before it is rounded: 20 digits by 7 fit the 28 of [`Decimal`], and
+    /// dividing by a hundred only moves the point.
+    #[must_use]
+    pub fn share(self, basis: Amount, percentage: Percentage) -> Amount {
+        let exact = basis.0 * percentage.0 * Decimal::new(1, 2);
+        let strategy = match self.mode {
+            RoundingMode::HalfAwayFromZero => RoundingStrategy::MidpointAwayFromZero,
+            RoundingMode::HalfEven => RoundingStrategy::MidpointNearestEven,
+            RoundingMode::Down => RoundingStrategy::ToZero,
+            RoundingMode::Up => RoundingStrategy::AwayFromZero,
+        };
+        Amount(exact.round_dp_with_strategy(self.scale.min(AMOUNT_SCALE), strategy))
+    }
+}
+
+/// Reads `[-]digits[.digits]` with at most so many digits before and after the point. Zeros that
+/// change nothing (leading, or trailing beyond the scale) do not count.
+fn parse_decimal(text: &str, integer_digits: usize, scale: u32) -> Result<Decimal, DecimalError> {
+    let unsigned = text.strip_prefix('-').unwrap_or(text);
+    let (integer, fraction) = match unsigned.split_once('.') {
+        Some((integer, fraction)) if !fraction.is_empty() => (integer, fraction),
+        Some(_) => return Err(DecimalError::Malformed),
+        None => (unsigned, ""),
+    };
+    let all_digits = |part: &str| part.bytes().all(|byte| byte.is_ascii_digit());
+    if integer.is_empty() || !all_digits(integer) || !all_digits(fraction) {
+        return Err(DecimalError::Malformed);
+    }
+    let integer = integer.trim_start_matches('0');
+    let fraction = fraction.trim_end_matches('0');
+    if integer.len() > integer_digits {
+        return Err(DecimalError::TooLarge(integer_digits));
+    }
+    if fraction.len() > scale as usize {
+        return Err(DecimalError::TooPrecise(scale));
+    }
+    let sign = if unsigned.len() < text.len() { "-" } else { "" };
+    Decimal::from_str_exact(&format!("{sign}0{integer}.{fraction}0"))
+        .map(|value| value.normalize())
+        .map_err(|_| DecimalError::Malformed)
+}
+
+/// Accepts a decimal written as text and refuses a number, which has already lost digits to
+/// binary floating point when it arrives here.
+struct DecimalText;
+
+impl de::Visitor<'_> for DecimalText {
+    type Value = String;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a decimal in quotes, such as \"150.00\" (numbers lose digits)")
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<String, E> {
+        Ok(text.to_owned())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn amount(text: &str) -> Amount {
+        Amount::parse(text).unwrap()
+    }
+
+    #[test]
+    fn amounts_of_one_value_are_one_amount() {
+        assert_eq!(amount("150"), amount("150.00"));
+        assert_eq!(amount("150").to_string(), "150.0000");
+        assert_eq!(amount("0150.00000"), amount("150"), "zeros beyond the scale change nothing");
+        assert_eq!(amount("-0"), Amount::ZERO);
+        assert_eq!(amount("12.5").units(), 125_000);
+    }
+
+    #[test]
+    fn what_cannot_be_stored_exactly_is_refused() {
+        let refused = |text| Amount::parse(text).unwrap_err();
+        assert_eq!(refused("1.00001"), DecimalError::TooPrecise(4));
+        assert_eq!(refused("12345678901234567"), DecimalError::TooLarge(16));
+        assert_eq!(refused("123456789012345678901234567890"), DecimalError::TooLarge(16));
+        for text in ["", "-", ".5", "5.", "1e3", "+1", "1_000", "1,5", " 1", "NaN", "٣", "--1"] {
+            assert_eq!(refused(text), DecimalError::Malformed, "{text:?}");
+        }
+        assert_eq!(Amount::parse_non_negative("-0.01"), Err(DecimalError::Negative));
+        assert_eq!(amount("9999999999999999.9999").units(), 10_i128.pow(20) - 1);
+    }
+
+    #[test]
+    fn json_numbers_are_refused_because_they_have_lost_digits() {
+        let error = serde_json::from_str::<Amount>("12345678901234567.89").unwrap_err();
+        assert!(error.to_string().contains("in quotes"), "{error}");
+        assert_eq!(serde_json::from_str::<Amount>("\"12.50\"").unwrap(), amount("12.5"));
+    }
+
+    #[test]
+    fn a_share_is_rounded_once_half_away_from_zero() {
+        let share = |rounding: Rounding, basis, percentage| {
+            rounding.share(amount(basis), Percentage::parse(percentage).unwrap()).to_string()
+        };
+        let standard = Rounding::default();
+        assert_eq!(share(standard, "60000", "3.00"), "1800.0000");
+        assert_eq!(share(standard, "0.0050", "1"), "0.0001", "half goes away from zero");
+        assert_eq!(share(standard, "0.0049", "1"), "0.0000");
+        assert_eq!(share(standard, "9999999999999999.9999", "99.9999"), "9999989999999999.9999");
+        let cents = |mode| Rounding { scale: 2, mode };
+        assert_eq!(share(cents(RoundingMode::HalfEven), "0.50", "5"), "0.0200");
+        assert_eq!(share(cents(RoundingMode::HalfAwayFromZero), "0.50", "5"), "0.0300");
+        assert_eq!(share(cents(RoundingMode::Down), "0.99", "99"), "0.9800");
+        assert_eq!(share(cents(RoundingMode::Up), "0.01", "1"), "0.0100");
+    }
+
+    #[test]
+    fn percentages_keep_to_a_hundred() {
+        assert_eq!(Percentage::parse("100.0001"), Err(DecimalError::OverHundred));
+        assert_eq!(Percentage::parse("-1"), Err(DecimalError::Negative));
+        assert_eq!(Percentage::parse("3").unwrap().to_string(), "3.00");
+        assert_eq!(Percentage::parse("0.125").unwrap().to_string(), "0.125");
+    }
+}

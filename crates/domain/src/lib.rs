@@ -1,0 +1,26 @@
+//! Lineage's pure core: what a sale pays, to whom, and why.
+//!
+//! Everything here is a function over plain data. This crate knows no clock, no randomness, no
+//! environment, no database and no network (law L4): the same event, inputs and rule set give
+//! the same bytes on every machine and in every year. Live settlement, verification, plan checks
+//! and tests all call these functions (law L10).
+//!
+//! Reading order: [`amount`] and [`period`] (the measures), [`member`], [`ladder`] and [`sale`]
+//! (the facts), [`plan`] (what a plan file says), [`rule_set`] (what it is compiled to),
+//! [`rule_book`] (which version prices a sale), [`settle`] (the calculation), [`inputs`] (what is
+//! stored so that it can be repeated), [`network`] (the tree of sponsors, checked before import).
+#![deny(clippy::float_arithmetic)]
+
+pub mod amount;
+pub mod condition;
+pub mod inputs;
+pub mod ladder;
+pub mod member;
+pub mod network;
+pub mod period;
+pub mod plan;
+pub mod rule_book;
+pub mod rule_set;
+pub mod sale;
+pub mod settle;
+pub mod text;
