@@ -1,0 +1,273 @@
+//! What `lineage verify` reads: stored outcomes with everything needed to compute them again, and
+//! the state of the tree.
+
+use domain::inputs::Inputs;
+use domain::period::Period;
+use domain::sale::Sale;
+use rust_decimal::Decimal;
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+use crate::StoreError;
+use crate::settling::stored_amount;
+
+/// A stored outcome with the event, inputs and lines that it consists of.
+#[derive(Clone, Debug)]
+pub struct StoredOutcome {
+    /// The facts.
+    pub sale: Sale,
+    /// The inputs as they were packed.
+    pub inputs: Result<Inputs, String>,
+    /// The number of the plan version.
+    pub plan_number: i32,
+    /// The version of the arithmetic.
+    pub semantics: i16,
+    /// How many lines the outcome says it has.
+    pub line_count: i16,
+    /// What nobody qualified for.
+    pub breakage: Decimal,
+    /// The lines, in their order.
+    pub lines: Vec<StoredLine>,
+}
+
+/// A ledger line as stored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoredLine {
+    /// Its number.
+    pub line: i16,
+    /// Who is paid.
+    pub member_id: Uuid,
+    /// The ledger type.
+    pub entry_type: String,
+    /// The level.
+    pub level: Option<i16>,
+    /// The depth.
+    pub depth: Option<i16>,
+    /// The rule's number.
+    pub rule_number: Option<i32>,
+    /// Money.
+    pub amount: Decimal,
+    /// Career points.
+    pub career_points: Decimal,
+    /// The currency.
+    pub currency: String,
+    /// The earned period.
+    pub earned_period: Period,
+}
+
+/// How many outcomes there are.
+pub async fn count(conn: &mut PgConnection) -> Result<i64, StoreError> {
+    let count = sqlx::query_scalar!(r#"select count(*) as "count!" from commission_outcomes"#);
+    Ok(count.fetch_one(conn).await?)
+}
+
+/// Outcomes after an event id, in the order of event ids: a page in three round trips.
+pub async fn outcomes_after(
+    conn: &mut PgConnection,
+    after: Option<Uuid>,
+    limit: i64,
+) -> Result<Vec<StoredOutcome>, StoreError> {
+    let rows = sqlx::query!(
+        r#"
+        select o.event_id, o.plan_id, o.semantics, o.lines, o.breakage, o.inputs,
+               e.amount, e.volume, e.currency, e.source_type::text as "source_type!", e.product_id,
+               e.as_of, e.earned_period
+          from (select * from commission_outcomes
+                 where $1::uuid is null or event_id > $1 order by event_id limit $2) o
+         cross join lateral (select * from events where id = o.event_id offset 0) e
+         order by o.event_id
+        "#,
+        after,
+        limit,
+    )
+    .fetch_all(&mut *conn)
+    .await?;
+    let ids: Vec<Uuid> = rows.iter().map(|row| row.event_id).collect();
+    let mut lines = stored_lines(conn, &ids).await?.into_iter().peekable();
+    let mut outcomes = Vec::with_capacity(rows.len());
+    for row in rows {
+        let mut own = Vec::new();
+        while let Some((_, line)) = lines.next_if(|(event_id, _)| *event_id == row.event_id) {
+            own.push(line);
+        }
+        outcomes.push(StoredOutcome {
+            sale: Sale {
+                event_id: row.event_id,
+                amount: stored_amount(row.amount)?,
+                volume: stored_amount(row.volume)?,
+                currency: row.currency.parse().map_err(StoreError::damaged)?,
+                source_type: row.source_type.parse().map_err(StoreError::damaged)?,
+                product_id: row.product_id,
+                as_of: row.as_of,
+                earned_period: Period::containing(row.earned_period),
+            },
+            inputs: Inputs::unpack(&row.inputs).map_err(|error| error.to_string()),
+            plan_number: row.plan_id,
+            semantics: row.semantics,
+            line_count: row.lines,
+            breakage: row.breakage,
+            lines: own,
+        });
+    }
+    Ok(outcomes)
+}
+
+async fn stored_lines(
+    conn: &mut PgConnection,
+    event_ids: &[Uuid],
+) -> Result<Vec<(Uuid, StoredLine)>, StoreError> {
+    let rows = sqlx::query!(
+        r#"
+        select event_id, line, member_id, entry_type::text as "entry_type!", level, depth, rule_id,
+               amount, career_points, currency, earned_period
+          from commission_ledger
+         where event_id = any($1)
+         order by event_id, line, member_id
+        "#,
+        event_ids,
+    )
+    .fetch_all(conn)
+    .await?;
+    Ok(rows
+        .into_iter()
+        .map(|row| {
+            let line = StoredLine {
+                line: row.line,
+                member_id: row.member_id,
+                entry_type: row.entry_type,
+                level: row.level,
+                depth: row.depth,
+                rule_number: row.rule_id,
+                amount: row.amount,
+                career_points: row.career_points,
+                currency: row.currency,
+                earned_period: Period::containing(row.earned_period),
+            };
+            (row.event_id, line)
+        })
+        .collect())
+}
+
+/// One stored outcome.
+pub async fn outcome(
+    conn: &mut PgConnection,
+    event_id: Uuid,
+) -> Result<Option<StoredOutcome>, StoreError> {
+    // The page that begins just before this id.
+    let before = Uuid::from_u128(event_id.as_u128().wrapping_sub(1));
+    let page = outcomes_after(conn, Some(before), 1).await?;
+    Ok(page.into_iter().find(|outcome| outcome.sale.event_id == event_id))
+}
+
+/// Makes the transaction that has just begun see one moment only, so that what other sessions
+/// commit between its statements cannot look like a difference.
+pub async fn hold_snapshot(conn: &mut PgConnection) -> Result<(), StoreError> {
+    sqlx::query("set transaction isolation level repeatable read").execute(conn).await?;
+    Ok(())
+}
+
+/// Rows that no outcome, event or member accounts for. At most `limit` of each kind.
+#[derive(Clone, Debug, Default)]
+pub struct Orphans {
+    /// Events with ledger lines but without an outcome.
+    pub lines_without_outcome: Vec<Uuid>,
+    /// Outcomes without an event.
+    pub outcomes_without_event: Vec<Uuid>,
+    /// Members whose sponsor does not exist.
+    pub members_without_sponsor: Vec<Uuid>,
+    /// Members whose history does not end in their present sponsor, status and rank.
+    pub members_off_history: Vec<Uuid>,
+}
+
+/// Looks for rows that nothing accounts for.
+pub async fn orphans(conn: &mut PgConnection, limit: i64) -> Result<Orphans, StoreError> {
+    let lines_without_outcome = sqlx::query_scalar!(
+        "select distinct l.event_id from commission_ledger l
+          where l.entry_type = 'LEVEL_COMMISSION'
+            and not exists (select from commission_outcomes o where o.event_id = l.event_id)
+          limit $1",
+        limit
+    )
+    .fetch_all(&mut *conn)
+    .await?;
+    let outcomes_without_event = sqlx::query_scalar!(
+        "select o.event_id from commission_outcomes o
+          where not exists (select from events e where e.id = o.event_id) limit $1",
+        limit
+    )
+    .fetch_all(&mut *conn)
+    .await?;
+    let members_without_sponsor = sqlx::query_scalar!(
+        "select m.id from members m
+          where m.sponsor_id is not null
+            and not exists (select from members s where s.id = m.sponsor_id) limit $1",
+        limit
+    )
+    .fetch_all(&mut *conn)
+    .await?;
+    let members_off_history = sqlx::query_scalar!(
+        r#"
+        select m.id
+          from members m
+          left join (select distinct on (member_id) member_id, sponsor_id
+                       from member_sponsors order by member_id, effective_at desc) s
+                 on s.member_id = m.id
+          left join (select distinct on (member_id) member_id, status, rank
+                       from member_states order by member_id, effective_at desc) t
+                 on t.member_id = m.id
+         where s.member_id is null or t.member_id is null
+            or s.sponsor_id is distinct from m.sponsor_id
+            or t.status <> m.status or t.rank <> m.rank
+         limit $1
+        "#,
+        limit
+    )
+    .fetch_all(conn)
+    .await?;
+    Ok(Orphans {
+        lines_without_outcome,
+        outcomes_without_event,
+        members_without_sponsor,
+        members_off_history,
+    })
+}
+
+/// A closure row that is wrong: (ancestor, descendant, depth).
+pub type ClosureRow = (Uuid, Uuid, i16);
+
+/// Compares the closure table with the one that sponsor pointers imply. Returns rows that are
+/// missing and rows that are too many, at most `limit` of each.
+pub async fn closure_differences(
+    conn: &mut PgConnection,
+    limit: i64,
+) -> Result<(Vec<ClosureRow>, Vec<ClosureRow>), StoreError> {
+    sqlx::query!(
+        r#"
+        create temporary table implied_paths on commit drop as
+        with recursive walk as (
+          select id as ancestor_id, id as descendant_id, 0 as depth from members
+          union all
+          select m.sponsor_id, walk.descendant_id, walk.depth + 1
+            from walk join members m on m.id = walk.ancestor_id
+           where m.sponsor_id is not null and walk.depth < 5001)
+        select ancestor_id, descendant_id, depth::smallint as depth from walk
+        "#
+    )
+    .execute(&mut *conn)
+    .await?;
+    let missing = sqlx::query_as::<_, ClosureRow>(
+        "select ancestor_id, descendant_id, depth from implied_paths
+         except select ancestor_id, descendant_id, depth from member_tree_paths limit $1",
+    )
+    .bind(limit)
+    .fetch_all(&mut *conn)
+    .await?;
+    let surplus = sqlx::query_as::<_, ClosureRow>(
+        "select ancestor_id, descendant_id, depth from member_tree_paths
+         except select ancestor_id, descendant_id, depth from implied_paths limit $1",
+    )
+    .bind(limit)
+    .fetch_all(conn)
+    .await?;
+    Ok((missing, surplus))
+}

@@ -1,0 +1,77 @@
+//! One error type for everything that can go wrong outside the process. It keeps its source.
+
+use thiserror::Error;
+
+/// An error of PostgreSQL, of Redis, or of what they hold.
+#[derive(Debug, Error)]
+pub enum StoreError {
+    /// PostgreSQL refused, failed or could not be reached.
+    #[error("PostgreSQL: {0}")]
+    Database(#[from] sqlx::Error),
+    /// Redis refused, failed or could not be reached.
+    #[error("Redis: {0}")]
+    Stream(#[from] redis::RedisError),
+    /// The schema could not be brought up to date.
+    #[error("migration: {0}")]
+    Migration(#[from] sqlx::migrate::MigrateError),
+    /// A stored value that no version of this program writes.
+    #[error("stored data is damaged: {0}")]
+    Damaged(String),
+    /// Somebody else holds a lock longer than it is sensible to wait.
+    #[error("the {0} is being changed by somebody else and stayed locked; try again")]
+    Locked(&'static str),
+}
+
+impl StoreError {
+    /// The five characters by which PostgreSQL classifies an error, if it raised one.
+    #[must_use]
+    pub fn sqlstate(&self) -> Option<String> {
+        match self {
+            Self::Database(sqlx::Error::Database(error)) => error.code().map(Into::into),
+            _ => None,
+        }
+    }
+
+    /// What PostgreSQL said, without what the driver adds to it.
+    #[must_use]
+    pub fn server_message(&self) -> Option<&str> {
+        match self {
+            Self::Database(sqlx::Error::Database(error)) => Some(error.message()),
+            _ => None,
+        }
+    }
+
+    /// Whether PostgreSQL objects to the data itself (SQLSTATE classes 22 and 23).
+    #[must_use]
+    pub fn is_about_data(&self) -> bool {
+        self.sqlstate().is_some_and(|code| code.starts_with("22") || code.starts_with("23"))
+    }
+
+    /// Whether the same transaction may succeed when repeated: deadlock or serialization failure.
+    #[must_use]
+    pub fn is_transient_conflict(&self) -> bool {
+        self.sqlstate().is_some_and(|code| code == "40P01" || code == "40001")
+    }
+
+    /// Whether PostgreSQL could not be talked to at all.
+    #[must_use]
+    pub fn is_unreachable(&self) -> bool {
+        matches!(
+            self,
+            Self::Database(sqlx::Error::Io(_) | sqlx::Error::Tls(_) | sqlx::Error::PoolTimedOut)
+        )
+    }
+
+    /// The constraint that the data violated.
+    #[must_use]
+    pub fn constraint(&self) -> Option<&str> {
+        match self {
+            Self::Database(sqlx::Error::Database(error)) => error.constraint(),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn damaged(what: impl std::fmt::Display) -> Self {
+        Self::Damaged(what.to_string())
+    }
+}

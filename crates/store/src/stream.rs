@@ -1,0 +1,447 @@
+//! Redis Streams: the doorbell. PostgreSQL is the truth; losing all of this costs latency only.
+//!
+//! | key | what |
+//! |---|---|
+//! | `<prefix>:events` | an entry `id=<event id>` for each event to settle; consumer group `workers` |
+//! | `<prefix>:outcomes` | entries `type=COMMISSIONS_CALCULATED event_ids=<id>,<id>,…` of settled ones |
+//!
+//! The protocol: ingest adds, a worker reads, settles, commits, then acknowledges *and deletes*,
+//! so the stream's length is the backlog. Entries of a dead worker stay in its pending list until
+//! another claims them. Keeps to the commands of Redis 7.0; Valkey has them too.
+
+use std::time::Duration;
+
+use redis::aio::{ConnectionManager, ConnectionManagerConfig, MultiplexedConnection};
+use redis::io::tcp::TcpSettings;
+use redis::{AsyncConnectionConfig, Client, IntoConnectionInfo, Pipeline, Value, cmd};
+use secrecy::{ExposeSecret, SecretString};
+use uuid::Uuid;
+
+use crate::StoreError;
+
+/// The group that all workers share.
+const GROUP: &str = "workers";
+/// The only field of an entry.
+const FIELD: &str = "id";
+/// How long a blocking read waits in Redis.
+pub const BLOCK: Duration = Duration::from_secs(2);
+/// redis-rs gives up on a command after half a second by itself, while Redis would go on blocking
+/// and hand the next entry to nobody: the wait must be longer than [`BLOCK`].
+const READER_RESPONSE_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long any other command may take.
+const RESPONSE_TIMEOUT: Duration = Duration::from_secs(2);
+const CONNECTION_TIMEOUT: Duration = Duration::from_secs(2);
+/// About how many announcements are kept for consumers that are away; they catch up by the feed.
+const OUTCOMES_LENGTH_MAX: usize = 10_000;
+/// Most ids of one announcement: about 18 kB.
+const ANNOUNCED_TOGETHER_MAX: usize = 500;
+/// How many pending entries one claim looks at.
+const CLAIM_COUNT: usize = 100;
+
+/// An entry read from the stream.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// Where it stands in the stream.
+    pub id: String,
+    /// The event that it names; `None`: it names none, so it is noise.
+    pub event_id: Option<Uuid>,
+}
+
+/// Where Redis is, and under which prefix the keys lie.
+#[derive(Clone, Debug)]
+pub struct Doorbell {
+    client: Client,
+    events: String,
+    outcomes: String,
+}
+
+impl Doorbell {
+    /// Reads the URL; connects to nothing yet.
+    pub fn new(url: &SecretString, prefix: &str) -> Result<Self, StoreError> {
+        let info = url
+            .expose_secret()
+            .into_connection_info()?
+            .set_tcp_settings(TcpSettings::default().set_nodelay(true));
+        Ok(Self {
+            client: Client::open(info)?,
+            events: format!("{prefix}:events"),
+            outcomes: format!("{prefix}:outcomes"),
+        })
+    }
+
+    /// A connection for commands that do not block. It connects, and connects again, by itself.
+    pub fn connect(&self) -> Result<Ringer, StoreError> {
+        let config = ConnectionManagerConfig::new()
+            .set_number_of_retries(1)
+            .set_max_delay(Duration::from_millis(100))
+            .set_response_timeout(Some(RESPONSE_TIMEOUT))
+            .set_connection_timeout(Some(CONNECTION_TIMEOUT));
+        let conn = ConnectionManager::new_lazy_with_config(self.client.clone(), config)?;
+        Ok(Ringer { conn, keys: self.clone() })
+    }
+
+    /// A connection that hears announcements from now on.
+    pub async fn listen(&self) -> Result<Listener, StoreError> {
+        let mut conn = self.blocking_connection().await?;
+        // Not `$`: what is announced between two reads would be missed.
+        let last: Value = cmd("XREVRANGE")
+            .arg(&self.outcomes)
+            .arg("+")
+            .arg("-")
+            .arg("COUNT")
+            .arg(1)
+            .query_async(&mut conn)
+            .await?;
+        let last = match &last {
+            Value::Array(entries) => entries.first().and_then(decode_entry),
+            _ => None,
+        };
+        let after = last.map_or_else(|| "0-0".to_owned(), |(id, _)| id);
+        Ok(Listener { conn, keys: self.clone(), after })
+    }
+
+    /// A connection for one loop of one consumer. Nothing else may use it: a command on a
+    /// connection that blocks waits too.
+    pub async fn consume(&self, consumer: String) -> Result<Consumer, StoreError> {
+        let conn = self.blocking_connection().await?;
+        Ok(Consumer { conn, keys: self.clone(), name: consumer })
+    }
+
+    async fn blocking_connection(&self) -> Result<MultiplexedConnection, StoreError> {
+        let config = AsyncConnectionConfig::new()
+            .set_response_timeout(Some(READER_RESPONSE_TIMEOUT))
+            .set_connection_timeout(Some(CONNECTION_TIMEOUT));
+        Ok(self.client.get_multiplexed_async_connection_with_config(&config).await?)
+    }
+}
+
+/// Adds entries, acknowledges them and looks after the group.
+#[derive(Clone)]
+pub struct Ringer {
+    conn: ConnectionManager,
+    keys: Doorbell,
+}
+
+impl Ringer {
+    /// Adds an entry for each event, in one round trip.
+    pub async fn publish(&mut self, event_ids: &[Uuid]) -> Result<(), StoreError> {
+        if event_ids.is_empty() {
+            return Ok(());
+        }
+        let mut pipe = Pipeline::with_capacity(event_ids.len());
+        for event_id in event_ids {
+            let mut text = Uuid::encode_buffer();
+            let text = event_id.hyphenated().encode_lower(&mut text);
+            pipe.cmd("XADD").arg(&self.keys.events).arg("*").arg(FIELD).arg(&*text).ignore();
+        }
+        Ok(pipe.query_async(&mut self.conn).await?)
+    }
+
+    /// Announces settled events and removes the entries that named them, in one round trip.
+    pub async fn finish(&mut self, settled: &[Uuid], entries: &[String]) -> Result<(), StoreError> {
+        let mut pipe = Pipeline::with_capacity(3);
+        for settled in settled.chunks(ANNOUNCED_TOGETHER_MAX) {
+            pipe.cmd("XADD")
+                .arg(&self.keys.outcomes)
+                .arg("MAXLEN")
+                .arg("~")
+                .arg(OUTCOMES_LENGTH_MAX)
+                .arg("*")
+                .arg("type")
+                .arg("COMMISSIONS_CALCULATED")
+                .arg("event_ids")
+                .arg(joined(settled))
+                .ignore();
+        }
+        if !entries.is_empty() {
+            pipe.cmd("XACK").arg(&self.keys.events).arg(GROUP).arg(entries).ignore();
+            pipe.cmd("XDEL").arg(&self.keys.events).arg(entries).ignore();
+        }
+        Ok(pipe.query_async(&mut self.conn).await?)
+    }
+
+    /// Makes stream and group if they are missing. From `0`: what is in the stream already must
+    /// be read, not skipped.
+    pub async fn ensure_group(&mut self) -> Result<(), StoreError> {
+        let made: Result<(), _> = cmd("XGROUP")
+            .arg("CREATE")
+            .arg(&self.keys.events)
+            .arg(GROUP)
+            .arg("0")
+            .arg("MKSTREAM")
+            .query_async(&mut self.conn)
+            .await;
+        match made {
+            Err(error) if error.code() != Some("BUSYGROUP") => Err(error.into()),
+            _ => Ok(()),
+        }
+    }
+
+    /// How many entries are in the stream: not yet read, or read and not yet settled.
+    pub async fn length(&mut self) -> Result<u64, StoreError> {
+        Ok(cmd("XLEN").arg(&self.keys.events).query_async(&mut self.conn).await?)
+    }
+
+    /// How many entries are read and not yet settled.
+    pub async fn pending(&mut self) -> Result<u64, StoreError> {
+        let summary: Result<Value, _> =
+            cmd("XPENDING").arg(&self.keys.events).arg(GROUP).query_async(&mut self.conn).await;
+        match summary {
+            Ok(Value::Array(fields)) => match fields.first() {
+                Some(Value::Int(count)) => Ok(u64::try_from(*count).unwrap_or(0)),
+                _ => Ok(0),
+            },
+            Ok(_) => Ok(0),
+            Err(error) if error.code() == Some("NOGROUP") => Ok(0),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Whether Redis answers.
+    pub async fn ping(&mut self) -> Result<(), StoreError> {
+        Ok(cmd("PING").query_async(&mut self.conn).await?)
+    }
+
+    /// Takes over entries that their consumer has held for too long, all of them, a page at a time.
+    pub async fn claim_stale(
+        &mut self,
+        consumer: &str,
+        held_for: Duration,
+    ) -> Result<Vec<Entry>, StoreError> {
+        let mut cursor = "0-0".to_owned();
+        let mut claimed = Vec::new();
+        loop {
+            let (next, entries, _deleted): (String, Value, Value) = cmd("XAUTOCLAIM")
+                .arg(&self.keys.events)
+                .arg(GROUP)
+                .arg(consumer)
+                .arg(u64::try_from(held_for.as_millis()).unwrap_or(u64::MAX))
+                .arg(&cursor)
+                .arg("COUNT")
+                .arg(CLAIM_COUNT)
+                .query_async(&mut self.conn)
+                .await?;
+            claimed.extend(decode_entries(&entries));
+            if next == "0-0" {
+                return Ok(claimed);
+            }
+            cursor = next;
+        }
+    }
+
+    /// Removes a consumer from the group if it holds nothing. Entries of a consumer that is removed
+    /// while holding some could never be claimed.
+    pub async fn leave(&mut self, consumer: &str) -> Result<(), StoreError> {
+        for other in self.consumers().await? {
+            if other.name == consumer && other.pending == 0 {
+                self.remove(consumer).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Removes consumers that have been silent for so long and hold nothing.
+    pub async fn remove_silent(&mut self, silent_for: Duration) -> Result<u64, StoreError> {
+        let mut removed = 0;
+        for consumer in self.consumers().await? {
+            if consumer.pending == 0 && consumer.idle > silent_for {
+                self.remove(&consumer.name).await?;
+                removed += 1;
+            }
+        }
+        Ok(removed)
+    }
+
+    async fn remove(&mut self, consumer: &str) -> Result<(), StoreError> {
+        let mut command = cmd("XGROUP");
+        command.arg("DELCONSUMER").arg(&self.keys.events).arg(GROUP).arg(consumer);
+        Ok(command.query_async::<Value>(&mut self.conn).await.map(|_| ())?)
+    }
+
+    /// How many consumers the group has.
+    pub async fn consumer_count(&mut self) -> Result<usize, StoreError> {
+        Ok(self.consumers().await?.len())
+    }
+
+    async fn consumers(&mut self) -> Result<Vec<ConsumerInfo>, StoreError> {
+        let mut command = cmd("XINFO");
+        command.arg("CONSUMERS").arg(&self.keys.events).arg(GROUP);
+        let rows: Vec<std::collections::HashMap<String, Value>> =
+            command.query_async(&mut self.conn).await?;
+        Ok(rows.iter().filter_map(ConsumerInfo::decode).collect())
+    }
+
+    /// Adds an entry that names no event. For tests.
+    #[cfg(feature = "testing")]
+    pub async fn add_noise(&mut self, field: &str, value: &[u8]) -> Result<(), StoreError> {
+        let mut command = cmd("XADD");
+        command.arg(&self.keys.events).arg("*").arg(field).arg(value);
+        Ok(command.query_async::<Value>(&mut self.conn).await.map(|_| ())?)
+    }
+
+    /// Removes both streams. For benchmarks and tests, which use a prefix of their own.
+    pub async fn remove_streams(&mut self) -> Result<(), StoreError> {
+        Ok(cmd("DEL")
+            .arg(&self.keys.events)
+            .arg(&self.keys.outcomes)
+            .query_async::<Value>(&mut self.conn)
+            .await
+            .map(|_| ())?)
+    }
+}
+
+/// Reads entries as one consumer of the group.
+pub struct Consumer {
+    conn: MultiplexedConnection,
+    keys: Doorbell,
+    name: String,
+}
+
+impl Consumer {
+    /// Waits up to [`BLOCK`] for entries that nobody has read.
+    pub async fn read_new(&mut self, count: usize) -> Result<Vec<Entry>, StoreError> {
+        self.read(count, ">").await
+    }
+
+    /// Entries that this consumer has read and not yet finished, from the oldest on.
+    pub async fn read_own_pending(&mut self, count: usize) -> Result<Vec<Entry>, StoreError> {
+        self.read(count, "0").await
+    }
+
+    async fn read(&mut self, count: usize, from: &str) -> Result<Vec<Entry>, StoreError> {
+        let reply: Value = cmd("XREADGROUP")
+            .arg("GROUP")
+            .arg(GROUP)
+            .arg(&self.name)
+            .arg("COUNT")
+            .arg(count)
+            .arg("BLOCK")
+            .arg(u64::try_from(BLOCK.as_millis()).unwrap_or(u64::MAX))
+            .arg("STREAMS")
+            .arg(&self.keys.events)
+            .arg(from)
+            .query_async(&mut self.conn)
+            .await?;
+        Ok(entries_of_only_stream(&reply).map(decode_entries).unwrap_or_default())
+    }
+}
+
+/// Hears what is announced on the outbound stream, as a consumer of the platform would.
+pub struct Listener {
+    conn: MultiplexedConnection,
+    keys: Doorbell,
+    after: String,
+}
+
+impl Listener {
+    /// Waits up to [`BLOCK`] for announcements after those heard before.
+    pub async fn next(&mut self) -> Result<Vec<Uuid>, StoreError> {
+        let reply: Value = cmd("XREAD")
+            .arg("BLOCK")
+            .arg(u64::try_from(BLOCK.as_millis()).unwrap_or(u64::MAX))
+            .arg("STREAMS")
+            .arg(&self.keys.outcomes)
+            .arg(&self.after)
+            .query_async(&mut self.conn)
+            .await?;
+        let Some(Value::Array(entries)) = entries_of_only_stream(&reply) else {
+            return Ok(Vec::new());
+        };
+        let mut event_ids = Vec::with_capacity(entries.len());
+        for (id, fields) in entries.iter().filter_map(decode_entry) {
+            let named = fields.iter().filter(|(name, _)| name == "event_ids");
+            let named = named.flat_map(|(_, value)| value.split(','));
+            event_ids.extend(named.filter_map(|id| Uuid::parse_str(id).ok()));
+            self.after = id;
+        }
+        Ok(event_ids)
+    }
+}
+
+/// The entries of a reply about one stream: `[[key, entries]]`, or nothing after a wait in vain.
+fn entries_of_only_stream(reply: &Value) -> Option<&Value> {
+    match reply {
+        Value::Array(streams) => match streams.first() {
+            Some(Value::Array(pair)) => pair.get(1),
+            _ => None,
+        },
+        Value::Map(streams) => streams.first().map(|(_, entries)| entries),
+        _ => None,
+    }
+}
+
+/// Whether an error says that the group is gone: Redis was flushed, or lost its memory.
+#[must_use]
+pub fn is_group_missing(error: &StoreError) -> bool {
+    matches!(error, StoreError::Stream(error) if error.code() == Some("NOGROUP"))
+}
+
+/// Ids in a row, separated by commas.
+fn joined(ids: &[Uuid]) -> String {
+    let mut text = String::with_capacity(ids.len() * 37);
+    let mut buffer = Uuid::encode_buffer();
+    for id in ids {
+        if !text.is_empty() {
+            text.push(',');
+        }
+        text.push_str(id.hyphenated().encode_lower(&mut buffer));
+    }
+    text
+}
+
+struct ConsumerInfo {
+    name: String,
+    pending: u64,
+    idle: Duration,
+}
+
+impl ConsumerInfo {
+    fn decode(fields: &std::collections::HashMap<String, Value>) -> Option<Self> {
+        let number = |name| match fields.get(name) {
+            Some(Value::Int(number)) => u64::try_from(*number).ok(),
+            _ => None,
+        };
+        Some(Self {
+            name: text(fields.get("name")?)?,
+            pending: number("pending")?,
+            idle: Duration::from_millis(number("idle")?),
+        })
+    }
+}
+
+/// Entry by entry: one that cannot be read must not hide the others.
+fn decode_entries(entries: &Value) -> Vec<Entry> {
+    let Value::Array(entries) = entries else { return Vec::new() };
+    let decode = |entry: &Value| match decode_entry(entry) {
+        Some((id, fields)) => {
+            let named = fields.iter().find(|(name, _)| name == FIELD);
+            let event_id = named.and_then(|(_, value)| Uuid::parse_str(value).ok());
+            Some(Entry { id, event_id })
+        }
+        // An entry that was deleted while pending has an id and no fields.
+        None => match entry {
+            Value::Array(pair) => {
+                pair.first().and_then(text).map(|id| Entry { id, event_id: None })
+            }
+            _ => None,
+        },
+    };
+    entries.iter().filter_map(decode).collect()
+}
+
+fn decode_entry(entry: &Value) -> Option<(String, Vec<(String, String)>)> {
+    let Value::Array(pair) = entry else { return None };
+    let id = text(pair.first()?)?;
+    let Value::Array(flat) = pair.get(1)? else { return None };
+    let (pairs, _) = flat.as_chunks::<2>();
+    let fields = pairs.iter().filter_map(|[name, value]| Some((text(name)?, text(value)?)));
+    Some((id, fields.collect()))
+}
+
+fn text(value: &Value) -> Option<String> {
+    match value {
+        Value::BulkString(bytes) => String::from_utf8(bytes.clone()).ok(),
+        Value::SimpleString(text) => Some(text.clone()),
+        _ => None,
+    }
+}

@@ -1,0 +1,8 @@
+//! The store against a real PostgreSQL: what the database itself guarantees.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+mod append_only;
+mod applying;
+mod feed;
+mod upline;
+mod writing;
