@@ -1,0 +1,87 @@
+//! The routes, and the limits on every request.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::{DefaultBodyLimit, MatchedPath, Request, State};
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use store::PgPool;
+use store::keys::Scope;
+use store::stream::Ringer;
+use tower_http::timeout::RequestBodyTimeoutLayer;
+
+use crate::auth::{self, Keys};
+use crate::group_commit;
+use crate::metrics::Metrics;
+use crate::problem::Problem;
+use crate::{event_views, health, members, openapi, post_events, publisher};
+
+/// Most bytes of a request's body. A thousand events with long names need about half of it.
+pub(crate) const BODY_BYTES_MAX: usize = 2 << 20;
+/// Longest pause between two pieces of a body.
+const BODY_TIMEOUT: Duration = Duration::from_secs(10);
+/// Longest time for an answer. Recording goes on in its own task: a commit is never cut short.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// What every handler can reach.
+#[derive(Clone)]
+pub(crate) struct App {
+    pub(crate) pool: PgPool,
+    pub(crate) ringer: Ringer,
+    pub(crate) keys: Keys,
+    pub(crate) events: group_commit::Handle,
+    pub(crate) publisher: publisher::Handle,
+    pub(crate) metrics: Arc<Metrics>,
+}
+
+/// Every route, behind its scope.
+pub(crate) fn router(app: App) -> Router {
+    let needs = |scope| middleware::from_fn_with_state((app.clone(), scope), auth::require);
+    let write_events = Router::new()
+        .route("/v1/events", post(post_events::post))
+        .route_layer(needs(Scope::EventsWrite));
+    let write_members = Router::new()
+        .route("/v1/members", post(members::post))
+        .route_layer(needs(Scope::MembersWrite));
+    let read = Router::new()
+        .route("/v1/events", get(event_views::find))
+        .route("/v1/events/{id}", get(event_views::get))
+        .route("/v1/outcomes", get(event_views::feed))
+        .route_layer(needs(Scope::Read));
+    let open = Router::new()
+        .route("/openapi.json", get(openapi::get))
+        .route("/healthz", get(health::alive))
+        .route("/readyz", get(health::ready));
+    Router::new()
+        .merge(write_events)
+        .merge(write_members)
+        .merge(read)
+        .merge(open)
+        .fallback(async || Problem::not_found("no such path; see /openapi.json"))
+        .method_not_allowed_fallback(async || Problem::method_not_allowed())
+        .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
+        .layer(RequestBodyTimeoutLayer::new(BODY_TIMEOUT))
+        .layer(middleware::from_fn_with_state(app.clone(), limit_and_measure))
+        .with_state(app)
+}
+
+/// Answers in time, and counts the answer.
+async fn limit_and_measure(State(app): State<App>, request: Request, next: Next) -> Response {
+    let method = request.method().clone();
+    // The route, never the path itself: ids must not become labels.
+    let route = request
+        .extensions()
+        .get::<MatchedPath>()
+        .map_or_else(|| "none".to_owned(), |path| path.as_str().to_owned());
+    let timer = app.metrics.request_timer(&method, &route);
+    let answer = tokio::time::timeout(ANSWER_TIMEOUT, next.run(request)).await;
+    let response = answer.unwrap_or_else(|_| {
+        Problem::unavailable("no answer in time; a POST can be repeated safely").into_response()
+    });
+    timer.observe_duration();
+    app.metrics.answered(&method, &route, response.status());
+    response
+}

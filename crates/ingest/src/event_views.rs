@@ -1,0 +1,279 @@
+//! Reading events: `GET /v1/events…` and the feed `GET /v1/outcomes`.
+
+use axum::Json;
+use axum::extract::rejection::{PathRejection, QueryRejection};
+use axum::extract::{Path, Query, State};
+use chrono::{DateTime, Utc};
+use domain::amount::Amount;
+use domain::period::Period;
+use domain::sale;
+use serde::{Deserialize, Serialize};
+use store::events::{self, EventDetail, FeedPosition};
+use store::{StoreError, ledger};
+use utoipa::{IntoParams, ToSchema};
+use uuid::Uuid;
+
+use crate::app::App;
+use crate::problem::Problem;
+
+/// Feed entries of a page, unless asked otherwise.
+const PAGE_DEFAULT: i64 = 100;
+/// Most feed entries of a page.
+const PAGE_MAX: i64 = 1_000;
+
+/// An event, its state, and what it paid.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct EventView {
+    event_id: Uuid,
+    #[serde(rename = "type")]
+    #[schema(example = "SALE")]
+    kind: &'static str,
+    source: String,
+    /// What the shop calls it.
+    id: String,
+    member_id: Uuid,
+    #[schema(value_type = String, example = "199.9000")]
+    amount: Amount,
+    currency: String,
+    #[schema(value_type = String, example = "150.0000")]
+    volume: Amount,
+    source_type: &'static str,
+    product_id: Option<String>,
+    occurred_at: DateTime<Utc>,
+    recorded_at: DateTime<Utc>,
+    /// The moment that tree, statuses, ranks and rules are read at.
+    as_of: DateTime<Utc>,
+    #[schema(example = "2026-11")]
+    earned_period: String,
+    /// `settled`, `unsettled`, `retrying`, `dead` or `discarded`.
+    #[schema(example = "settled")]
+    state: String,
+    /// Why the last attempt failed, while it is not settled.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    failure: Option<FailureView>,
+    settled_at: Option<DateTime<Utc>>,
+    /// What nobody qualified for.
+    #[schema(value_type = Option<String>, example = "4.5000")]
+    breakage: Option<Amount>,
+    /// The ledger lines, once settled.
+    lines: Vec<LineView>,
+}
+
+/// Why an event is not settled.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct FailureView {
+    #[schema(example = "unknown_member")]
+    cause: String,
+    detail: String,
+    attempts: i32,
+    next_attempt_at: Option<DateTime<Utc>>,
+}
+
+/// One ledger line.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct LineView {
+    line: i16,
+    member_id: Uuid,
+    #[serde(rename = "type")]
+    #[schema(example = "LEVEL_COMMISSION")]
+    kind: String,
+    level: Option<i16>,
+    depth: Option<i16>,
+    /// The rule's id in its plan.
+    rule: Option<String>,
+    #[schema(value_type = String, example = "5.9970")]
+    amount: Amount,
+    currency: String,
+    #[schema(value_type = String, example = "0.0000")]
+    career_points: Amount,
+    earned_period: String,
+    posted_period: String,
+    posted_at: DateTime<Utc>,
+}
+
+/// How a shop names an event.
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct Named {
+    /// Which shop.
+    source: String,
+    /// What the shop calls it.
+    external_id: String,
+}
+
+/// One event with its state and ledger lines.
+#[utoipa::path(get, path = "/v1/events/{id}", tag = "events",
+    params(("id" = Uuid, Path, description = "The event's id")),
+    responses(
+        (status = 200, body = EventView),
+        (status = 401, body = Problem),
+        (status = 403, body = Problem),
+        (status = 404, description = "No such event", body = Problem),
+        (status = 422, description = "The id is no UUID", body = Problem),
+        (status = 503, body = Problem)),
+    security(("key" = ["read"])))]
+pub(crate) async fn get(
+    State(app): State<App>,
+    id: Result<Path<Uuid>, PathRejection>,
+) -> Result<Json<EventView>, Problem> {
+    let Path(id) = id.map_err(|_| Problem::invalid("/id", "the event id must be a UUID"))?;
+    view(&app, id).await
+}
+
+/// The same by source and the shop's own id.
+#[utoipa::path(get, path = "/v1/events", tag = "events", params(Named),
+    responses(
+        (status = 200, body = EventView),
+        (status = 401, body = Problem),
+        (status = 403, body = Problem),
+        (status = 404, description = "No such event", body = Problem),
+        (status = 422, description = "A parameter is missing", body = Problem),
+        (status = 503, body = Problem)),
+    security(("key" = ["read"])))]
+pub(crate) async fn find(
+    State(app): State<App>,
+    named: Result<Query<Named>, QueryRejection>,
+) -> Result<Json<EventView>, Problem> {
+    let Query(named) = named.map_err(|error| Problem::invalid("", error.body_text()))?;
+    view(&app, sale::event_id(&named.source, &named.external_id)).await
+}
+
+async fn view(app: &App, id: Uuid) -> Result<Json<EventView>, Problem> {
+    let mut conn = app.pool.acquire().await.map_err(StoreError::from)?;
+    let event = events::find(&mut conn, id).await?;
+    let event = event.ok_or_else(|| Problem::not_found(format!("no event has the id {id}")))?;
+    let lines = ledger::of_event(&mut conn, id).await?;
+    Ok(Json(EventView::new(event, lines)))
+}
+
+impl EventView {
+    fn new(event: EventDetail, lines: Vec<ledger::Entry>) -> Self {
+        let month = |day| Period::containing(day).to_string();
+        let line = |entry: ledger::Entry| LineView {
+            line: entry.line,
+            member_id: entry.member_id,
+            kind: entry.entry_type,
+            level: entry.level,
+            depth: entry.depth,
+            rule: entry.rule,
+            amount: entry.amount,
+            currency: entry.currency,
+            career_points: entry.career_points,
+            earned_period: month(entry.earned_period),
+            posted_period: month(entry.posted_period),
+            posted_at: entry.posted_at,
+        };
+        Self {
+            event_id: event.id,
+            kind: "SALE",
+            source: event.source,
+            id: event.external_id,
+            member_id: event.facts.member_id,
+            amount: event.facts.amount,
+            currency: event.facts.currency.to_string(),
+            volume: event.facts.volume,
+            source_type: event.facts.source_type.name(),
+            product_id: event.facts.product_id,
+            occurred_at: event.facts.occurred_at,
+            recorded_at: event.recorded_at,
+            as_of: event.as_of,
+            earned_period: month(event.earned_period),
+            state: event.state,
+            failure: event.failure.map(|failure| FailureView {
+                cause: failure.cause,
+                detail: failure.last_error,
+                attempts: failure.attempts,
+                next_attempt_at: failure.next_attempt_at,
+            }),
+            settled_at: event.settled_at,
+            breakage: event.breakage,
+            lines: lines.into_iter().map(line).collect(),
+        }
+    }
+}
+
+/// Where to go on in the feed.
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct FeedQuery {
+    /// The `next` of the page before; absent: from the beginning.
+    after: Option<String>,
+    /// Entries of a page, 1 to 1000; 100 when absent.
+    limit: Option<i64>,
+}
+
+/// A page of settled events.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct FeedPage {
+    /// Settled events, in an order that only grows at its end.
+    outcomes: Vec<FeedView>,
+    /// Pass it as `after` for what follows, now or later. Unchanged when there is nothing new.
+    next: Option<String>,
+}
+
+/// One settled event.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct FeedView {
+    event_id: Uuid,
+    source: String,
+    /// What the shop calls it.
+    id: String,
+    settled_at: DateTime<Utc>,
+    /// How many ledger lines it has.
+    lines: i16,
+    #[schema(value_type = String, example = "4.5000")]
+    breakage: Amount,
+    currency: String,
+}
+
+/// Settled events by key: read a page, keep `next`, come back with it. Nothing is missed, however
+/// many workers settle meanwhile.
+#[utoipa::path(get, path = "/v1/outcomes", tag = "events", params(FeedQuery),
+    responses(
+        (status = 200, body = FeedPage),
+        (status = 401, body = Problem),
+        (status = 403, body = Problem),
+        (status = 422, description = "A parameter is not valid", body = Problem),
+        (status = 503, body = Problem)),
+    security(("key" = ["read"])))]
+pub(crate) async fn feed(
+    State(app): State<App>,
+    query: Result<Query<FeedQuery>, QueryRejection>,
+) -> Result<Json<FeedPage>, Problem> {
+    let Query(query) = query.map_err(|error| Problem::invalid("", error.body_text()))?;
+    let limit = query.limit.unwrap_or(PAGE_DEFAULT);
+    if !(1..=PAGE_MAX).contains(&limit) {
+        return Err(Problem::invalid("/limit", format!("limit must be 1 to {PAGE_MAX}")));
+    }
+    let after = match query.after.as_deref() {
+        None | Some("") => FeedPosition { settled_in: 0, event_id: Uuid::nil() },
+        Some(text) => parse_position(text).ok_or_else(|| {
+            Problem::invalid("/after", "after must be the `next` of an earlier page")
+        })?,
+    };
+    let mut conn = app.pool.acquire().await.map_err(StoreError::from)?;
+    let entries = events::feed(&mut conn, after, limit).await?;
+    let last = entries.last().map(|entry| entry.position);
+    let next = last.map(|at| format!("{}.{}", at.settled_in, at.event_id)).or(query.after);
+    let outcomes = entries
+        .into_iter()
+        .map(|entry| FeedView {
+            event_id: entry.position.event_id,
+            source: entry.source,
+            id: entry.external_id,
+            settled_at: entry.settled_at,
+            lines: entry.lines,
+            breakage: entry.breakage,
+            currency: entry.currency,
+        })
+        .collect();
+    Ok(Json(FeedPage { outcomes, next }))
+}
+
+fn parse_position(text: &str) -> Option<FeedPosition> {
+    let (settled_in, event_id) = text.split_once('.')?;
+    let settled_in = settled_in.parse().ok().filter(|position| *position >= 0)?;
+    Some(FeedPosition { settled_in, event_id: Uuid::parse_str(event_id).ok()? })
+}

@@ -1,0 +1,165 @@
+//! `POST /v1/members`.
+
+use axum::Json;
+use axum::body::Bytes;
+use axum::extract::rejection::BytesRejection;
+use axum::extract::{Extension, State};
+use axum::http::StatusCode;
+use axum::http::header::LOCATION;
+use axum::response::{IntoResponse, Response};
+use chrono::{DateTime, Utc};
+use domain::ladder::Rank;
+use domain::member::MemberStatus;
+use domain::text;
+use serde::{Deserialize, Serialize};
+use store::enrolment::{self, EnrolError, Member, NewMember};
+use store::{StoreError, programme};
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use crate::app::App;
+use crate::auth::Caller;
+use crate::event_requests::{instant, read_json};
+use crate::post_events::unreadable;
+use crate::problem::Problem;
+
+/// A member to be enrolled.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct MemberRequest {
+    /// The id; made up when absent.
+    id: Option<Uuid>,
+    /// What the company calls the member; unique.
+    #[schema(example = "17850", max_length = 200)]
+    external_id: Option<String>,
+    /// For people.
+    #[schema(example = "Jana Nováková", max_length = 200)]
+    name: Option<String>,
+    /// Who sponsors them; absent: the top of a tree of their own.
+    sponsor_id: Option<Uuid>,
+    /// RFC 3339; now when absent.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    joined_at: Option<String>,
+    /// `ACTIVE` when absent.
+    #[schema(value_type = Option<String>, example = "ACTIVE")]
+    status: Option<MemberStatus>,
+    /// A rank of the ladder; the lowest when absent.
+    #[schema(example = "SILVER")]
+    rank: Option<String>,
+}
+
+/// A member as enrolled.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct MemberView {
+    id: Uuid,
+    external_id: Option<String>,
+    name: Option<String>,
+    sponsor_id: Option<Uuid>,
+    joined_at: DateTime<Utc>,
+    #[schema(value_type = String, example = "ACTIVE")]
+    status: MemberStatus,
+    rank: String,
+}
+
+/// Enrols a member. Sales that were credited to them before are settled now.
+#[utoipa::path(post, path = "/v1/members", tag = "members", request_body = MemberRequest,
+    responses(
+        (status = 201, description = "Enrolled", body = MemberView),
+        (status = 400, description = "The body is not JSON", body = Problem),
+        (status = 401, description = "No valid key", body = Problem),
+        (status = 403, description = "The key lacks members:write", body = Problem),
+        (status = 409, description = "The id or external_id is taken", body = Problem),
+        (status = 413, description = "The body is larger than 2 MiB", body = Problem),
+        (status = 422, description = "A field is not valid", body = Problem),
+        (status = 503, description = "PostgreSQL is away", body = Problem)),
+    security(("key" = ["members:write"])))]
+pub(crate) async fn post(
+    State(app): State<App>,
+    Extension(caller): Extension<Caller>,
+    body: Result<Bytes, BytesRejection>,
+) -> Result<Response, Problem> {
+    let body = body.map_err(|rejection| unreadable(&rejection))?;
+    let request: MemberRequest = read_json(&body)?;
+    // In a task of its own, because a client that goes away must not leave a transaction half done.
+    let enrolled = tokio::spawn(async move { enrol(&app, request, &caller).await }).await;
+    let member = enrolled.map_err(|_| Problem::unavailable("enrolment failed; try again"))??;
+    let location = format!("/v1/members/{}", member.id);
+    Ok((StatusCode::CREATED, [(LOCATION, location)], Json(member)).into_response())
+}
+
+async fn enrol(app: &App, request: MemberRequest, caller: &Caller) -> Result<MemberView, Problem> {
+    let mut tx = app.pool.begin().await.map_err(StoreError::from)?;
+    let ladder = programme::ladder(&mut tx).await?;
+    let rank = match &request.rank {
+        Some(name) => ladder.rank(name).map_err(|error| Problem::invalid("/rank", error))?,
+        None => Rank::default(),
+    };
+    let member = check(request, rank)?;
+    let actor = format!("key:{}", caller.key_id);
+    let revived = enrolment::enrol(&mut tx, &member, &actor).await.map_err(refused)?;
+    let stored = enrolment::find(&mut tx, &[member.id]).await?.pop();
+    tx.commit().await.map_err(StoreError::from)?;
+    app.publisher.ring(revived);
+    let stored =
+        stored.ok_or_else(|| StoreError::Damaged(format!("member {} vanished", member.id)))?;
+    Ok(MemberView::new(stored, ladder.name(rank)))
+}
+
+fn check(request: MemberRequest, rank: Rank) -> Result<NewMember, Problem> {
+    let texts = [("external_id", &request.external_id), ("name", &request.name)];
+    for (field, value) in texts {
+        if let Some(value) = value {
+            text::check(value).map_err(|error| {
+                Problem::invalid(format!("/{field}"), format!("{field} {error}"))
+            })?;
+        }
+    }
+    let joined_at = request
+        .joined_at
+        .as_deref()
+        .map(instant)
+        .transpose()
+        .map_err(|detail| Problem::invalid("/joined_at", format!("joined_at {detail}")))?;
+    let id = request.id.unwrap_or_else(new_id);
+    if request.sponsor_id == Some(id) {
+        return Err(Problem::invalid("/sponsor_id", "a member cannot be their own sponsor"));
+    }
+    Ok(NewMember {
+        id,
+        external_id: request.external_id,
+        name: request.name,
+        sponsor_id: request.sponsor_id,
+        status: request.status.unwrap_or_default(),
+        rank,
+        joined_at,
+    })
+}
+
+/// Ids that grow with time keep new members together in the indexes.
+#[expect(clippy::disallowed_methods, reason = "the edge, where ids are made")]
+fn new_id() -> Uuid {
+    Uuid::now_v7()
+}
+
+fn refused(error: EnrolError) -> Problem {
+    match error {
+        EnrolError::IdTaken => Problem::conflict("/id", error),
+        EnrolError::ExternalIdTaken => Problem::conflict("/external_id", error),
+        EnrolError::UnknownSponsor | EnrolError::TooDeep => Problem::invalid("/sponsor_id", error),
+        EnrolError::Store(error) => Problem::from(error),
+    }
+}
+
+impl MemberView {
+    fn new(member: Member, rank: String) -> Self {
+        Self {
+            id: member.id,
+            external_id: member.external_id,
+            name: member.name,
+            sponsor_id: member.sponsor_id,
+            joined_at: member.joined_at,
+            status: member.status,
+            rank,
+        }
+    }
+}

@@ -1,0 +1,60 @@
+//! The OpenAPI document, made of the handlers and their types.
+
+use axum::Json;
+use utoipa::openapi::OpenApi as Document;
+use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa::{Modify, OpenApi};
+
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "Lineage ingest",
+        description = "Takes over sales and members; answers what became of them. Errors are \
+                       problem details (RFC 9457). Decimals are texts.",
+        license(name = "Apache-2.0", identifier = "Apache-2.0")
+    ),
+    paths(
+        crate::post_events::post,
+        crate::event_views::get,
+        crate::event_views::find,
+        crate::event_views::feed,
+        crate::members::post,
+        crate::health::alive,
+        crate::health::ready,
+    ),
+    modifiers(&BearerKey)
+)]
+struct Api;
+
+struct BearerKey;
+
+impl Modify for BearerKey {
+    fn modify(&self, document: &mut Document) {
+        let scheme = HttpBuilder::new()
+            .scheme(HttpAuthScheme::Bearer)
+            .description(Some("A key of `lineage keys create`"))
+            .build();
+        let components = document.components.get_or_insert_default();
+        components.add_security_scheme("key", SecurityScheme::Http(scheme));
+    }
+}
+
+/// The document.
+pub(crate) async fn get() -> Json<Document> {
+    Json(Api::openapi())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_document_names_every_public_path() {
+        let document = Api::openapi();
+        let paths: Vec<_> = document.paths.paths.keys().map(String::as_str).collect();
+        assert_eq!(
+            paths,
+            ["/healthz", "/readyz", "/v1/events", "/v1/events/{id}", "/v1/members", "/v1/outcomes"]
+        );
+    }
+}

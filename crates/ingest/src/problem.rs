@@ -1,0 +1,143 @@
+//! Errors as clients see them: RFC 9457 problem details that name the field and never show SQL.
+
+use axum::http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
+use axum::http::{HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+use store::StoreError;
+use utoipa::ToSchema;
+
+/// Seconds after which a client may try again while PostgreSQL is away.
+const RETRY_AFTER_SECONDS: &str = "2";
+
+/// What went wrong with a request, as `application/problem+json`.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub(crate) struct Problem {
+    /// What kind of problem it is.
+    #[schema(example = "/problems/invalid-field")]
+    #[serde(rename = "type")]
+    kind: String,
+    /// The kind in words.
+    #[schema(example = "A field is not valid")]
+    title: &'static str,
+    /// The HTTP status.
+    #[schema(example = 422)]
+    status: u16,
+    /// What is wrong with this request, and what to do.
+    #[schema(example = "amount must not be negative")]
+    detail: String,
+    /// JSON pointer to the field in the request's body.
+    #[schema(example = "/0/amount")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pointer: Option<String>,
+}
+
+impl Problem {
+    fn new(status: StatusCode, kind: &str, title: &'static str, detail: impl ToString) -> Self {
+        let kind = format!("/problems/{kind}");
+        Self { kind, title, status: status.as_u16(), detail: detail.to_string(), pointer: None }
+    }
+
+    fn at(mut self, pointer: impl Into<String>) -> Self {
+        self.pointer = Some(pointer.into());
+        self
+    }
+
+    pub(crate) fn status(&self) -> StatusCode {
+        StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+    }
+
+    /// The body is not JSON.
+    pub(crate) fn malformed(detail: impl ToString) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "malformed", "The body is not JSON", detail)
+    }
+
+    /// A field of the body, the path or the query is not valid.
+    pub(crate) fn invalid(pointer: impl Into<String>, detail: impl ToString) -> Self {
+        let title = "A field is not valid";
+        Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid-field", title, detail).at(pointer)
+    }
+
+    /// No key, or none that works.
+    pub(crate) fn unauthorized() -> Self {
+        let detail = "send a key that is not revoked as `Authorization: Bearer lk_…`";
+        Self::new(StatusCode::UNAUTHORIZED, "unauthorized", "A valid key is needed", detail)
+    }
+
+    /// The key lacks a scope.
+    pub(crate) fn forbidden(scope: &str) -> Self {
+        let detail = format!("this request needs a key with the scope {scope}");
+        Self::new(StatusCode::FORBIDDEN, "forbidden", "The key lacks a scope", detail)
+    }
+
+    /// Nothing there.
+    pub(crate) fn not_found(detail: impl ToString) -> Self {
+        Self::new(StatusCode::NOT_FOUND, "not-found", "Not found", detail)
+    }
+
+    /// The path is there, the method is not.
+    pub(crate) fn method_not_allowed() -> Self {
+        let detail = "see /openapi.json for the methods of this path";
+        Self::new(StatusCode::METHOD_NOT_ALLOWED, "method", "Method not allowed", detail)
+    }
+
+    /// What is asked for contradicts what is stored.
+    pub(crate) fn conflict(pointer: impl Into<String>, detail: impl ToString) -> Self {
+        let title = "It contradicts what is recorded";
+        Self::new(StatusCode::CONFLICT, "conflict", title, detail).at(pointer)
+    }
+
+    /// The body is longer than is read.
+    pub(crate) fn too_large(limit: usize) -> Self {
+        let detail = format!("send at most {limit} bytes");
+        Self::new(StatusCode::PAYLOAD_TOO_LARGE, "too-large", "The body is too large", detail)
+    }
+
+    /// The client was too slow.
+    pub(crate) fn too_slow() -> Self {
+        let detail = "the body did not arrive in time";
+        Self::new(StatusCode::REQUEST_TIMEOUT, "too-slow", "The request took too long", detail)
+    }
+
+    /// PostgreSQL is away or everything is busy. Nothing was accepted.
+    pub(crate) fn unavailable(detail: impl ToString) -> Self {
+        let title = "Temporarily unavailable";
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", title, detail)
+    }
+
+    /// A defect of ours. The log has the details.
+    fn internal() -> Self {
+        let detail = "the request failed for a reason that is not yours; it was logged";
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "Internal error", detail)
+    }
+}
+
+impl From<StoreError> for Problem {
+    /// Logs the error here, at the boundary that handles it.
+    fn from(error: StoreError) -> Self {
+        if matches!(error, StoreError::Damaged(_)) || error.is_about_data() {
+            tracing::error!(%error, "a request failed");
+            Self::internal()
+        } else {
+            tracing::warn!(%error, "PostgreSQL is not available");
+            Self::unavailable("the database is not available; nothing was accepted, try again")
+        }
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let status = self.status();
+        let body = serde_json::to_vec(&self).unwrap_or_default();
+        let mut response = (status, body).into_response();
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        if status == StatusCode::SERVICE_UNAVAILABLE {
+            headers.insert(RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER_SECONDS));
+        }
+        if status == StatusCode::UNAUTHORIZED {
+            headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        response
+    }
+}

@@ -1,0 +1,102 @@
+//! Bad input of every kind gets a clear error and changes nothing.
+
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+use std::time::Duration;
+
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use crate::client::{Api, sale, sale_with};
+
+#[tokio::test]
+async fn bad_events_are_refused_with_their_field() {
+    let api = Api::start().await;
+    let thirty_digits = "123456789012345678901234567890";
+    for (field, value, pointer) in [
+        ("amount", json!(199.90), "/amount"),
+        ("amount", json!(5), "/amount"),
+        ("amount", json!("-5"), "/amount"),
+        ("amount", json!(thirty_digits), "/amount"),
+        ("amount", json!("0.00001"), "/amount"),
+        ("amount", json!("0"), "/amount"),
+        ("amount", json!("1e3"), "/amount"),
+        ("volume", json!("NaN"), "/volume"),
+        ("currency", json!("euro"), "/currency"),
+        ("currency", json!("€"), "/currency"),
+        ("occurred_at", json!("2099-01-01T00:00:00Z"), "/occurred_at"),
+        ("occurred_at", json!("1999-12-31T23:59:59Z"), "/occurred_at"),
+        ("occurred_at", json!("2026-11-03"), "/occurred_at"),
+        ("colour", json!("red"), "/colour"),
+        ("type", json!("GIFT"), "/type"),
+        ("source_type", json!("SERVICE"), "/source_type"),
+        ("product_id", json!(""), "/product_id"),
+        ("id", json!("a\u{0}b"), "/id"),
+        ("id", json!("x".repeat(201)), "/id"),
+        ("member_id", json!("nobody"), "/member_id"),
+        ("member_external_id", json!("both"), "/member_id"),
+        ("member_id", Value::Null, "/member_id"),
+        ("amount", Value::Null, ""),
+        ("occurred_at", Value::Null, ""),
+    ] {
+        let (status, problem) = api.post("/v1/events", &sale_with("1", field, value.clone())).await;
+        assert_eq!(status, 422, "{field} {value}: {problem}");
+        let at = problem["pointer"].as_str().unwrap_or_default();
+        assert!(at == pointer || pointer.is_empty(), "{field} {value}: {problem}");
+    }
+    for body in ["", "{", "nonsense", "{\"type\":\"SALE\",}", "[", "\u{feff}{}"] {
+        let (status, problem) = api.post_raw("/v1/events", body).await;
+        assert_eq!(status, 400, "{body:?}: {problem}");
+    }
+    for body in [json!([]), json!({}), json!([1]), json!("SALE"), json!(null), json!([[sale("1")]])]
+    {
+        assert_eq!(api.post("/v1/events", &body).await.0, 422, "{body}");
+    }
+    let deep = format!("{}{}", "[".repeat(10_000), "]".repeat(10_000));
+    assert!(matches!(api.post_raw("/v1/events", deep).await.0, 400 | 422));
+    assert_eq!(api.events().await, 0);
+}
+
+#[tokio::test]
+async fn too_much_is_refused() {
+    let api = Api::start().await;
+    let list = |count| -> Value { (0..count).map(|n| sale(&n.to_string())).collect() };
+    let (status, problem) = api.post("/v1/events", &list(1001)).await;
+    assert_eq!(status, 422, "{problem}");
+    assert!(problem["detail"].as_str().unwrap().contains("1000"), "{problem}");
+    let (status, problem) = api.post_raw("/v1/events", vec![b' '; 3_000_000]).await;
+    assert_eq!(status, 413, "{problem}");
+    assert_eq!(api.events().await, 0);
+    assert_eq!(api.post("/v1/events", &list(1000)).await.0, 202);
+    assert_eq!(api.events().await, 1000);
+}
+
+#[tokio::test]
+async fn unknown_paths_and_methods_are_problems_too() {
+    let api = Api::start().await;
+    assert_eq!(api.get("/v2/events").await.0, 404);
+    let (status, _) = crate::client::answer(api.request(Method::DELETE, "/v1/events")).await;
+    assert_eq!(status, 405);
+    assert_eq!(api.get("/v1/events/not-a-uuid").await.0, 422);
+    assert_eq!(api.get("/v1/events?source=shop-eu").await.0, 422);
+    assert_eq!(api.get("/v1/outcomes?after=yesterday").await.0, 422);
+    assert_eq!(api.get("/v1/outcomes?limit=0").await.0, 422);
+}
+
+/// Header limits: a flood of headers is refused, and a client that never finishes its headers is
+/// cut off rather than holding its socket.
+#[tokio::test]
+async fn headers_are_limited_in_number_and_time() {
+    let api = Api::start().await;
+    let mut request = api.request(Method::GET, "/healthz");
+    for number in 0..200 {
+        request = request.header(format!("x-{number}"), "1");
+    }
+    assert_eq!(request.send().await.unwrap().status(), 431);
+
+    let mut slow = TcpStream::connect(api.ingest.url.trim_start_matches("http://")).unwrap();
+    slow.write_all(b"GET /healthz HTTP/1.1\r\nHost: x\r\n").unwrap();
+    slow.set_read_timeout(Some(Duration::from_mins(1))).unwrap();
+    let mut rest = Vec::new();
+    slow.read_to_end(&mut rest).expect("the server closes the connection by itself");
+}

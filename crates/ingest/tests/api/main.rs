@@ -1,0 +1,9 @@
+//! The HTTP API, as shops and operators meet it: a real process on a real PostgreSQL and Redis.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+mod access;
+mod bad_input;
+mod client;
+mod idempotency;
+mod members;
+mod reading;
