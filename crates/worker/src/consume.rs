@@ -1,0 +1,225 @@
+//! The loop: read entries, settle the events that they name, acknowledge.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use store::locks::jitter;
+use store::stream::{Consumer, Doorbell, Entry, Ringer, is_group_missing};
+use store::{PgPool, StoreError};
+use tokio::sync::watch;
+use uuid::Uuid;
+
+use crate::metrics::Metrics;
+use crate::policy::{Remedy, remedy};
+use crate::settle::{self, Report, RuleCache};
+
+const BACK_OFF_FIRST: Duration = Duration::from_millis(100);
+const BACK_OFF_MAX: Duration = Duration::from_secs(5);
+
+/// What every task of the process shares.
+#[derive(Clone)]
+pub(crate) struct Worker {
+    pub(crate) pool: PgPool,
+    pub(crate) doorbell: Doorbell,
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) batch: u16,
+}
+
+/// Waits longer after each failure in a row, with jitter.
+pub(crate) struct BackOff(Duration);
+
+impl BackOff {
+    pub(crate) fn new() -> Self {
+        Self(BACK_OFF_FIRST)
+    }
+
+    pub(crate) fn reset(&mut self) {
+        self.0 = BACK_OFF_FIRST;
+    }
+
+    /// Waits, but not past the beginning of a stop.
+    pub(crate) async fn wait(&mut self, stopping: &mut watch::Receiver<bool>) {
+        pause(jitter(self.0), stopping).await;
+        self.0 = (self.0 * 2).min(BACK_OFF_MAX);
+    }
+}
+
+/// Waits for a time, or until a stop begins. Nothing but the wait is cut short.
+pub(crate) async fn pause(time: Duration, stopping: &mut watch::Receiver<bool>) {
+    tokio::select! {
+        () = tokio::time::sleep(time) => {}
+        _ = stopping.wait_for(|stop| *stop) => {}
+    }
+}
+
+/// Settles what entries name, with its own cache of rules.
+pub(crate) struct Settler {
+    worker: Worker,
+    ringer: Ringer,
+    rules: RuleCache,
+}
+
+impl Settler {
+    pub(crate) fn new(worker: Worker) -> Result<Self, StoreError> {
+        let ringer = worker.doorbell.connect()?;
+        Ok(Self { worker, ringer, rules: RuleCache::default() })
+    }
+
+    pub(crate) fn ringer(&mut self) -> &mut Ringer {
+        &mut self.ringer
+    }
+
+    /// Settles, then acknowledges. Waits while PostgreSQL is away. `false`: the entries are not
+    /// acknowledged, because a stop came first or Redis is away; they will be delivered again.
+    pub(crate) async fn process(
+        &mut self,
+        entries: &[Entry],
+        stopping: &mut watch::Receiver<bool>,
+    ) -> bool {
+        let event_ids: BTreeSet<Uuid> = entries.iter().filter_map(|entry| entry.event_id).collect();
+        let event_ids: Vec<Uuid> = event_ids.into_iter().collect();
+        let metrics = Arc::clone(&self.worker.metrics);
+        metrics.entries_read(entries.len(), event_ids.len());
+        let Some(announced) = self.settle_all(&event_ids, stopping).await else { return false };
+        let entry_ids: Vec<String> = entries.iter().map(|entry| entry.id.clone()).collect();
+        match self.ringer.finish(&announced, &entry_ids).await {
+            Ok(()) => true,
+            Err(error) => {
+                tracing::warn!(%error, entries = entry_ids.len(), "cannot acknowledge; will again");
+                false
+            }
+        }
+    }
+
+    /// Settles events, halving the batch around those that PostgreSQL refuses. `None`: a stop came
+    /// first. Otherwise the ids to announce.
+    async fn settle_all(
+        &mut self,
+        event_ids: &[Uuid],
+        stopping: &mut watch::Receiver<bool>,
+    ) -> Option<Vec<Uuid>> {
+        let mut announced = Vec::with_capacity(event_ids.len());
+        let mut todo: Vec<&[Uuid]> = vec![event_ids];
+        let mut back_off = BackOff::new();
+        while let Some(batch) = todo.pop() {
+            if batch.is_empty() {
+                continue;
+            }
+            let Worker { pool, metrics, .. } = &self.worker;
+            let error = match settle::settle(pool, &mut self.rules, batch, metrics).await {
+                Ok(report) => {
+                    self.account(report, &mut announced);
+                    continue;
+                }
+                Err(error) => error,
+            };
+            match remedy(&error) {
+                Remedy::Halve if batch.len() > 1 => {
+                    let (first, second) = batch.split_at(batch.len() / 2);
+                    todo.extend([second, first]);
+                }
+                Remedy::Halve => match settle::reject(pool, batch[0], &error).await {
+                    Ok(report) => self.account(report, &mut announced),
+                    Err(error) => {
+                        tracing::warn!(%error, "cannot record a refused event; trying again");
+                        todo.push(batch);
+                        back_off.wait(stopping).await;
+                    }
+                },
+                Remedy::Repeat => {
+                    metrics.transaction_repeated();
+                    todo.push(batch);
+                    tokio::time::sleep(jitter(Duration::from_millis(5))).await;
+                }
+                Remedy::BackOff => {
+                    tracing::warn!(%error, events = batch.len(), "cannot settle; waiting");
+                    todo.push(batch);
+                    back_off.wait(stopping).await;
+                }
+            }
+            if *stopping.borrow() && !todo.is_empty() {
+                return None;
+            }
+        }
+        Some(announced)
+    }
+
+    fn account(&self, report: Report, announced: &mut Vec<Uuid>) {
+        self.worker.metrics.batch_done(&report);
+        announced.extend(report.settled);
+        announced.extend(report.settled_before);
+    }
+}
+
+/// One consumer of the group, from its first read to its leaving.
+pub(crate) struct ConsumeLoop {
+    worker: Worker,
+    name: String,
+    stopping: watch::Receiver<bool>,
+}
+
+impl ConsumeLoop {
+    pub(crate) fn new(worker: Worker, name: String, stopping: watch::Receiver<bool>) -> Self {
+        Self { worker, name, stopping }
+    }
+
+    /// Runs until a stop begins. A read is never cut short, because Redis would hand the next
+    /// entry to nobody: a stop is noticed between reads.
+    pub(crate) async fn run(mut self) {
+        let mut settler = match Settler::new(self.worker.clone()) {
+            Ok(settler) => settler,
+            Err(error) => return tracing::error!(%error, "cannot use Redis"),
+        };
+        let mut back_off = BackOff::new();
+        while !*self.stopping.borrow() {
+            match self.consume(&mut settler, &mut back_off).await {
+                Ok(()) => {}
+                Err(error) if is_group_missing(&error) => {
+                    tracing::warn!("Redis has no consumer group; making it");
+                    if let Err(error) = settler.ringer().ensure_group().await {
+                        tracing::warn!(%error, "cannot make the consumer group; waiting");
+                    }
+                    back_off.wait(&mut self.stopping).await;
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "cannot read the stream; waiting");
+                    back_off.wait(&mut self.stopping).await;
+                }
+            }
+        }
+        if let Err(error) = settler.ringer().leave(&self.name).await {
+            tracing::warn!(%error, consumer = self.name, "cannot leave the consumer group");
+        }
+    }
+
+    /// One connection's life: first what this consumer holds from before an error, then new
+    /// entries. Ends at a stop, or at the first error, after which entries may be held again.
+    async fn consume(
+        &mut self,
+        settler: &mut Settler,
+        back_off: &mut BackOff,
+    ) -> Result<(), StoreError> {
+        settler.ringer().ensure_group().await?;
+        let mut consumer: Consumer = self.worker.doorbell.consume(self.name.clone()).await?;
+        let count = usize::from(self.worker.batch);
+        let mut holds_entries = true;
+        while !*self.stopping.borrow() {
+            let entries = if holds_entries {
+                consumer.read_own_pending(count).await?
+            } else {
+                consumer.read_new(count).await?
+            };
+            back_off.reset();
+            if entries.is_empty() {
+                holds_entries = false;
+                continue;
+            }
+            if !settler.process(&entries, &mut self.stopping).await {
+                holds_entries = true;
+                back_off.wait(&mut self.stopping).await;
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,98 @@
+//! `lineage-worker`: reads which events to settle from Redis Streams, settles them in PostgreSQL.
+//!
+//! Stateless: any number of workers share the work with no coordination, and killing one at any
+//! instruction is a normal event.
+
+mod config;
+mod consume;
+mod metrics;
+mod policy;
+mod reclaim;
+mod settle;
+mod sweep;
+mod telemetry;
+
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use clap::Parser as _;
+use store::database::{Access, Role};
+use store::stream::Doorbell;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+use crate::config::Config;
+use crate::consume::{ConsumeLoop, Worker};
+use crate::metrics::Metrics;
+
+/// Connections beyond those of the loops: reclaim, and sweep.
+const EXTRA_CONNECTIONS: u32 = 2;
+
+fn main() -> anyhow::Result<()> {
+    let config = Config::parse();
+    telemetry::init(config.log_format, config.log.clone());
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(usize::from(config.threads))
+        .enable_all()
+        .build()
+        .context("cannot start the runtime")?
+        .block_on(run(config))
+}
+
+async fn run(config: Config) -> anyhow::Result<()> {
+    let metrics = Arc::new(Metrics::new()?);
+    let pool = Access::choose(
+        config.own_database_url,
+        config.database_url,
+        Role::Worker,
+        "lineage-worker",
+    )
+    .pool(config.connections + EXTRA_CONNECTIONS)
+    .context("DATABASE_URL is not usable")?;
+    let doorbell = Doorbell::new(&config.redis_url, &config.stream_prefix)
+        .context("REDIS_URL is not usable")?;
+    let worker = Worker { pool, doorbell, metrics: Arc::clone(&metrics), batch: config.batch };
+
+    let metrics_at = metrics::serve(config.metrics_listen, metrics).await?;
+    announce(metrics_at)?;
+
+    let (stop, stopping) = watch::channel(false);
+    let name = config::consumer_name();
+    let mut tasks = JoinSet::new();
+    for number in 0..config.connections {
+        let consumer = format!("{name}-{number}");
+        tasks.spawn(ConsumeLoop::new(worker.clone(), consumer, stopping.clone()).run());
+    }
+    let reclaimer = format!("{name}-reclaim");
+    let held_for = config.reclaim_after;
+    tasks.spawn(reclaim::run(worker.clone(), reclaimer, held_for, stopping.clone()));
+    tasks.spawn(sweep::run(worker, config.sweep_every, stopping));
+
+    wait_for_signal().await?;
+    tracing::info!("stopping: finishing what is under way");
+    stop.send_replace(true);
+    while let Some(ended) = tasks.join_next().await {
+        ended.context("a task of the worker panicked")?;
+    }
+    tracing::info!("stopped");
+    Ok(())
+}
+
+/// Says on stdout where metrics are, for whoever started the process with port 0.
+fn announce(metrics_at: std::net::SocketAddr) -> anyhow::Result<()> {
+    use std::io::Write as _;
+    let mut stdout = std::io::stdout().lock();
+    writeln!(stdout, "metrics on http://{metrics_at}")?;
+    Ok(stdout.flush()?)
+}
+
+async fn wait_for_signal() -> anyhow::Result<()> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    Ok(())
+}

@@ -1,0 +1,55 @@
+//! Takes over entries that a dead worker holds.
+
+use std::time::Duration;
+
+use store::StoreError;
+use tokio::sync::watch;
+
+use crate::consume::{Settler, Worker, pause};
+
+/// How long a consumer must be silent before it is removed from the group. A live one reads every
+/// two seconds.
+const SILENT_MAX: Duration = Duration::from_hours(1);
+
+/// Looks for entries held longer than `held_for`, twice in that time.
+pub(crate) async fn run(
+    worker: Worker,
+    name: String,
+    held_for: Duration,
+    mut stopping: watch::Receiver<bool>,
+) {
+    let mut settler = match Settler::new(worker.clone()) {
+        Ok(settler) => settler,
+        Err(error) => return tracing::error!(%error, "cannot use Redis"),
+    };
+    while !*stopping.borrow() {
+        if let Err(error) = pass(&mut settler, &worker, &name, held_for, &mut stopping).await {
+            tracing::warn!(%error, "cannot take over entries of dead workers; trying again later");
+        }
+        pause(held_for / 2, &mut stopping).await;
+    }
+    if let Err(error) = settler.ringer().leave(&name).await {
+        tracing::warn!(%error, consumer = name, "cannot leave the consumer group");
+    }
+}
+
+async fn pass(
+    settler: &mut Settler,
+    worker: &Worker,
+    name: &str,
+    held_for: Duration,
+    stopping: &mut watch::Receiver<bool>,
+) -> Result<(), StoreError> {
+    settler.ringer().ensure_group().await?;
+    let claimed = settler.ringer().claim_stale(name, held_for).await?;
+    if !claimed.is_empty() {
+        tracing::info!(entries = claimed.len(), "taking over entries of a dead worker");
+        worker.metrics.entries_reclaimed(claimed.len());
+    }
+    for entries in claimed.chunks(usize::from(worker.batch)) {
+        // What is not acknowledged now is claimed again once it is stale again.
+        settler.process(entries, stopping).await;
+    }
+    settler.ringer().remove_silent(SILENT_MAX).await?;
+    Ok(())
+}

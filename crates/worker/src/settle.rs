@@ -1,0 +1,197 @@
+//! One micro-batch: from event ids to committed ledger lines.
+//!
+//! Seven round trips whatever the batch's size: begin and share the `history` lock, read (two),
+//! claim, COPY (two; for few lines an insert, one), commit. Nothing is written until every event is computed. An error of one event
+//! is a result of that event; an error of PostgreSQL fails the whole transaction and
+//! [`crate::policy`] says what that means.
+
+use std::time::Instant;
+
+use chrono::TimeDelta;
+use domain::rule_book::RuleBook;
+use store::failures::{self, FailedAttempt};
+use store::locks;
+use store::settling::{self, LedgerLine, Outcome, Unsettled, Walk};
+use store::{PgConnection, PgPool, StoreError, plans};
+use uuid::Uuid;
+
+use crate::metrics::{Metrics, Stage};
+use crate::policy::Cause;
+
+/// The rules as last read. Reloaded when their generation moves.
+#[derive(Default)]
+pub(crate) struct RuleCache {
+    book: RuleBook,
+    generation: i32,
+}
+
+impl RuleCache {
+    async fn reload(&mut self, conn: &mut PgConnection) -> Result<(), StoreError> {
+        self.book = plans::rule_book(conn).await?;
+        self.generation = plans::generation(conn).await?;
+        Ok(())
+    }
+}
+
+/// What became of a batch.
+#[derive(Debug, Default)]
+pub(crate) struct Report {
+    /// Settled by us, now.
+    pub(crate) settled: Vec<Uuid>,
+    /// Settled before; announced again.
+    pub(crate) settled_before: Vec<Uuid>,
+    /// Neither settled nor to be attempted: unknown to PostgreSQL, dead, or not due.
+    pub(crate) skipped: usize,
+    /// Attempts that failed, by cause, and whether each is now a dead letter.
+    pub(crate) failed: Vec<(Cause, bool)>,
+    /// Ledger lines written.
+    pub(crate) lines: u64,
+}
+
+/// Settles distinct events in one transaction.
+pub(crate) async fn settle(
+    pool: &PgPool,
+    rules: &mut RuleCache,
+    event_ids: &[Uuid],
+    metrics: &Metrics,
+) -> Result<Report, StoreError> {
+    let begun = Instant::now();
+    let mut tx = locks::begin_sharing_history(pool).await?;
+    let mut batch = settling::read(&mut tx, event_ids, rules.book.walk_depth()).await?;
+    if !batch.events.is_empty() && batch.generation != rules.generation {
+        // Rules cannot move on while we share the lock: once is enough.
+        rules.reload(&mut tx).await?;
+        batch = settling::read(&mut tx, event_ids, rules.book.walk_depth()).await?;
+    }
+    let read = Instant::now();
+    metrics.observe_stage(Stage::Read, begun, read);
+
+    let mut outcomes = Vec::with_capacity(batch.events.len());
+    let mut failed = Vec::new();
+    let mut retried = Vec::new();
+    for event in &mut batch.events {
+        match compute(event, &rules.book) {
+            Ok(outcome) => {
+                if event.attempts > 0 {
+                    retried.push(event.sale.event_id);
+                }
+                outcomes.push(outcome);
+            }
+            Err(attempt) => failed.push(attempt),
+        }
+    }
+    outcomes.sort_unstable_by_key(|outcome| outcome.event_id);
+    let computed = Instant::now();
+    metrics.observe_stage(Stage::Compute, read, computed);
+
+    let mut report = Report::default();
+    if !outcomes.is_empty() {
+        let mut claimed = settling::claim(&mut tx, &outcomes).await?;
+        claimed.sort_unstable();
+        let ours = outcomes.iter().filter(|o| claimed.binary_search(&o.event_id).is_ok());
+        report.lines = settling::write_lines(&mut tx, ours).await?;
+        report.settled = claimed;
+    }
+    if !retried.is_empty() {
+        failures::clear(&mut tx, &retried).await?;
+    }
+    for (cause, attempt) in failed {
+        if failures::record(&mut tx, &attempt).await? {
+            report.failed.push((cause, attempt.retry_after_seconds.is_none()));
+        }
+    }
+    if batch.events.len() < event_ids.len() {
+        let left_out: Vec<Uuid> = event_ids
+            .iter()
+            .filter(|id| batch.events.iter().all(|event| event.sale.event_id != **id))
+            .copied()
+            .collect();
+        report.settled_before = settling::settled_among(&mut tx, &left_out).await?;
+        report.skipped = left_out.len() - report.settled_before.len();
+    }
+    let written = Instant::now();
+    metrics.observe_stage(Stage::Write, computed, written);
+    tx.commit().await?;
+    let committed = Instant::now();
+    metrics.observe_stage(Stage::Commit, written, committed);
+
+    // PostgreSQL's clock up to the reading, ours for the rest: no two clocks are compared.
+    let since_read = TimeDelta::from_std(committed - read).unwrap_or_default();
+    for event in &batch.events {
+        if report.settled.binary_search(&event.sale.event_id).is_ok() {
+            metrics.observe_end_to_end(batch.read_at - event.recorded_at + since_read);
+        }
+    }
+    Ok(report)
+}
+
+/// Records that PostgreSQL refuses the outcome of this one event.
+pub(crate) async fn reject(
+    pool: &PgPool,
+    event_id: Uuid,
+    error: &StoreError,
+) -> Result<Report, StoreError> {
+    let mut tx = pool.begin().await?;
+    let batch = settling::read(&mut tx, &[event_id], 0).await?;
+    let mut report = Report::default();
+    if let Some(event) = batch.events.first() {
+        let (cause, attempt) = failure(event, Cause::RejectedByDatabase, error, None);
+        if failures::record(&mut tx, &attempt).await? {
+            report.failed.push((cause, attempt.retry_after_seconds.is_none()));
+        }
+    }
+    tx.commit().await?;
+    Ok(report)
+}
+
+/// The pure part: facts, inputs and rules to an outcome.
+fn compute(event: &mut Unsettled, book: &RuleBook) -> Result<Outcome, (Cause, FailedAttempt)> {
+    let mut inputs = match std::mem::replace(&mut event.walk, Walk::NotEnrolled) {
+        Walk::Found(inputs) => inputs,
+        Walk::NotEnrolled => {
+            let member = event.credited_member_id;
+            let error = format!("member {member} is not enrolled");
+            return Err(failure(event, Cause::UnknownMember, &error, Some(member)));
+        }
+        Walk::Damaged(error) => return Err(failure(event, Cause::DamagedTree, &error, None)),
+    };
+    let version = book
+        .version_for(&event.sale)
+        .map_err(|error| failure(event, Cause::NoPlan, &error, None))?;
+    inputs.keep_visited(version.rule_set.walk_depth());
+    let settlement = domain::settle::settle(&event.sale, &inputs, &version.rule_set)
+        .map_err(|error| failure(event, Cause::from(&error), &error, None))?;
+    let earned_period = event.sale.earned_period.first_day();
+    let lines = settlement.lines.into_iter().map(|line| LedgerLine {
+        rule_number: version.rule_numbers[line.rule],
+        line,
+        currency: event.sale.currency,
+        earned_period,
+        // Every period is open until periods can be closed.
+        posted_period: earned_period,
+    });
+    Ok(Outcome {
+        event_id: event.sale.event_id,
+        plan_number: version.number,
+        breakage: settlement.breakage,
+        inputs: inputs.pack(),
+        lines: lines.collect(),
+    })
+}
+
+fn failure(
+    event: &Unsettled,
+    cause: Cause,
+    error: &dyn ToString,
+    awaited_member_id: Option<Uuid>,
+) -> (Cause, FailedAttempt) {
+    let attempt = FailedAttempt {
+        event_id: event.sale.event_id,
+        attempts_before: event.attempts,
+        cause: cause.name(),
+        error: error.to_string(),
+        awaited_member_id,
+        retry_after_seconds: cause.retry_after(event.attempts).map(|wait| wait.as_secs_f64()),
+    };
+    (cause, attempt)
+}

@@ -1,0 +1,14 @@
+//! Settlement by whole processes on a real PostgreSQL and Redis, against an oracle in memory.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+#![expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_possible_wrap,
+    reason = "small numbers, made up"
+)]
+
+mod batches;
+mod crowd;
+mod failures;
+mod history;
+mod network;
+mod recovery;
