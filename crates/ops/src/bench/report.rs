@@ -1,0 +1,112 @@
+//! What a benchmark measured, for people and for programs.
+
+use comfy_table::{Table, presets};
+use serde::Serialize;
+
+/// One benchmark's figures. Fields that do not apply are left out.
+#[derive(Clone, Debug, Default, Serialize)]
+pub(crate) struct Report {
+    pub(crate) bench: String,
+    pub(crate) members: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) events: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) batch: Option<u16>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) connections: Option<u16>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) events_per_second: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) lines_per_second: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) floor_events_per_second: Option<f64>,
+    /// Ours divided by the floor, so that more is better; for times, the floor divided by ours.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) ratio: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) rate: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) p50_ms: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) p99_ms: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) floor_p50_ms: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) small_members: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) small_p50_ms: Option<f64>,
+    /// The large network's median divided by the small one's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) growth: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) seconds: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) floor_seconds: Option<f64>,
+    /// The most memory of the process under test.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) peak_rss_mib: Option<f64>,
+    /// What the design asks for.
+    #[serde(skip)]
+    pub(crate) goal: &'static str,
+}
+
+/// A table of figures, 80 columns wide.
+pub(crate) fn table(reports: &[Report]) -> String {
+    let mut table = Table::new();
+    table.load_style(presets::UTF8_HORIZONTAL_ONLY);
+    table.set_header(["measured", "figure", "floor", "ratio", "goal"]);
+    for report in reports {
+        let what = match (report.batch, report.connections) {
+            (Some(batch), Some(connections)) => {
+                format!("{}\nbatch {batch} × {connections} conn.", report.bench)
+            }
+            _ => format!("{}\n{} members", report.bench, report.members),
+        };
+        let ratio = report.ratio.map(|ratio| format!("{ratio:.2}")).unwrap_or_default();
+        table.add_row(vec![what, figure(report), floor(report), ratio, report.goal.to_owned()]);
+    }
+    table.to_string()
+}
+
+fn figure(report: &Report) -> String {
+    let mut lines = Vec::new();
+    if let Some(rate) = report.events_per_second {
+        lines.push(format!("{rate:.0} sales/s"));
+    }
+    if let Some(rate) = report.lines_per_second {
+        lines.push(format!("{rate:.0} lines/s"));
+    }
+    if let (Some(p50), Some(p99)) = (report.p50_ms, report.p99_ms) {
+        lines.push(format!("p50 {p50:.2} ms"));
+        lines.push(format!("p99 {p99:.2} ms"));
+    }
+    if let (Some(growth), Some(small)) = (report.growth, report.small_members) {
+        lines.push(format!("growth {growth:.2}× from {small}"));
+    }
+    if let Some(seconds) = report.seconds {
+        lines.push(format!("{seconds:.1} s"));
+    }
+    if let Some(memory) = report.peak_rss_mib {
+        lines.push(format!("{memory:.0} MiB"));
+    }
+    lines.join("\n")
+}
+
+fn floor(report: &Report) -> String {
+    let rate = report.floor_events_per_second.map(|rate| format!("{rate:.0} sales/s"));
+    let time = report.floor_p50_ms.map(|p50| format!("p50 {p50:.2} ms"));
+    let seconds = report.floor_seconds.map(|seconds| format!("{seconds:.1} s"));
+    [rate, time, seconds].into_iter().flatten().collect::<Vec<_>>().join("\n")
+}
+
+/// The value below which `share` of the sorted values lie.
+pub(crate) fn quantile(sorted: &[f64], share: f64) -> f64 {
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        clippy::cast_precision_loss,
+        reason = "a place among some thousand samples"
+    )]
+    let place = ((sorted.len() as f64 - 1.0) * share).round().max(0.0) as usize;
+    sorted.get(place).copied().unwrap_or_default()
+}

@@ -1,0 +1,39 @@
+//! Days and instants as operators read them: in the programme's time zone.
+
+use chrono::{DateTime, SecondsFormat, Utc};
+use domain::period::Programme;
+
+/// An instant to the second, with the zone: `2026-11-03 11:15:00 CET`.
+pub(crate) fn moment(programme: &Programme, instant: DateTime<Utc>) -> String {
+    instant.with_timezone(&programme.time_zone).format("%Y-%m-%d %H:%M:%S %Z").to_string()
+}
+
+/// The instant at which something begins: as a day where it is the beginning of one.
+pub(crate) fn beginning(programme: &Programme, instant: DateTime<Utc>) -> String {
+    let day = programme.day_of(instant);
+    if programme.start_of_day(day) == instant {
+        day.to_string()
+    } else {
+        moment(programme, instant)
+    }
+}
+
+/// An instant for programs: `2026-11-03T10:15:00Z`.
+pub(crate) fn rfc3339(instant: DateTime<Utc>) -> String {
+    instant.to_rfc3339_opts(SecondsFormat::AutoSi, true)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn instants_are_shown_in_the_programmes_time_zone() {
+        let time_zone = Programme::parse_time_zone("Europe/Prague").unwrap();
+        let programme = Programme { time_zone, ..Programme::default() };
+        let instant: DateTime<Utc> = "2026-11-03T23:00:00Z".parse().unwrap();
+        assert_eq!(moment(&programme, instant), "2026-11-04 00:00:00 CET");
+        assert_eq!(beginning(&programme, instant), "2026-11-04");
+        assert_eq!(beginning(&Programme::default(), instant), "2026-11-03 23:00:00 UTC");
+    }
+}

@@ -1,0 +1,119 @@
+//! What can be typed after `lineage`.
+
+use clap::parser::ValueSource;
+use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
+
+use crate::connection::DatabaseArgs;
+use crate::{bench, demo, explain, keys, ledger, members, plan, programme, ranks, verify};
+
+/// The operator's tool of Lineage: set up a programme, import its network, apply plans, and prove
+/// what was paid.
+#[derive(Debug, Parser)]
+#[command(
+    name = "lineage",
+    version,
+    after_help = "Example, from an empty database to a first sale:\n  \
+                  export DATABASE_URL=postgres://lineage@localhost/lineage\n  \
+                  lineage migrate\n  \
+                  lineage program set --time-zone Europe/Prague\n  \
+                  lineage ranks apply ranks.yaml\n  \
+                  lineage members import members.csv\n  \
+                  lineage plan apply plan.yaml --reason 'start of the programme'\n  \
+                  lineage keys create shop-eu --scopes events:write\n\n\
+                  Exit status: 0 done; 1 failed, or something was found; 2 wrong usage."
+)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) database: DatabaseArgs,
+
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// One variant a command, in the order in which an operator needs them.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Bring the database's schema up to date
+    ///
+    /// Uses `DATABASE_URL` as the owner of the schema. Safe to run twice, and from several machines
+    /// at once.
+    #[command(after_help = "Example:\n  \
+        DATABASE_URL=postgres://lineage@localhost/lineage lineage migrate")]
+    Migrate,
+
+    /// Set or show the programme's calendar
+    #[command(subcommand)]
+    Program(programme::Command),
+
+    /// Apply or show the ladder of ranks
+    #[command(subcommand)]
+    Ranks(ranks::Command),
+
+    /// Create, list or revoke API keys
+    #[command(subcommand)]
+    Keys(keys::Command),
+
+    /// Import members and their sponsors
+    #[command(subcommand)]
+    Members(members::Command),
+
+    /// Check, apply, list or show commission plans
+    #[command(subcommand)]
+    Plan(plan::Command),
+
+    /// Export the commission ledger
+    #[command(subcommand)]
+    Ledger(ledger::Command),
+
+    /// Say who got what for a sale, and why everybody else did not
+    Explain(explain::Args),
+
+    /// Compute every outcome again and compare it with what is stored
+    Verify(verify::Args),
+
+    /// Measure this machine, each figure beside its floor
+    #[command(subcommand)]
+    Bench(bench::Bench),
+
+    /// Settle a year of real trade in a database of its own
+    Demo(demo::Args),
+}
+
+impl Cli {
+    /// Reads the command line; ends the process with status 2 when it makes no sense.
+    pub(crate) fn read() -> Self {
+        let matches = Self::command().get_matches();
+        let mut cli = Self::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+        // A URL that is typed is meant, whatever the environment says.
+        let typed = |id| matches.value_source(id) == Some(ValueSource::CommandLine);
+        if typed("database_url") && !typed("own_database_url") {
+            cli.database.own_database_url = None;
+        }
+        cli
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_command_has_an_example_in_its_help() {
+        fn check(command: &clap::Command, path: &str) {
+            if !command.has_subcommands() {
+                let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+                assert!(help.contains("Example"), "{path} has no example");
+                assert!(help.contains(path), "the example of {path} shows another command");
+            }
+            for subcommand in command.get_subcommands() {
+                check(subcommand, &format!("{path} {}", subcommand.get_name()));
+            }
+        }
+        check(&Cli::command(), "lineage");
+    }
+}

@@ -1,0 +1,184 @@
+//! `lineage explain`: who got what for a sale, and why everybody else did not.
+//!
+//! Everything is computed again from the stored event, inputs and rule set (law L9); only names
+//! of members are those of today.
+
+mod settled;
+mod text;
+mod waiting;
+
+use std::process::ExitCode;
+
+use anyhow::bail;
+use domain::period::Programme;
+use domain::sale;
+use serde::Serialize;
+use store::enrolment::Member;
+use store::events::{self, EventDetail};
+use store::{PgConnection, StoreError, audit, enrolment, programme};
+use uuid::Uuid;
+
+pub(crate) use self::settled::Settled;
+pub(crate) use self::text::render;
+pub(crate) use self::waiting::Waiting;
+use crate::calendar;
+use crate::connection::DatabaseArgs;
+use crate::output::{self, FormatArgs};
+
+/// `lineage explain`
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example:\n  \
+    lineage explain --source shop-eu --external-id order-1001\n  \
+    lineage explain --event 03d6503c-8434-5c56-a368-f466aee7305a --format json")]
+pub(crate) struct Args {
+    /// The event's id
+    #[arg(long, value_name = "UUID", required_unless_present = "external_id",
+          conflicts_with_all = ["source", "external_id"])]
+    event: Option<Uuid>,
+
+    /// The shop that sent the event
+    #[arg(long, requires = "external_id")]
+    source: Option<String>,
+
+    /// What the shop calls the event
+    #[arg(long, requires = "source")]
+    external_id: Option<String>,
+
+    #[command(flatten)]
+    output: FormatArgs,
+}
+
+/// A sale and what became of it.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct Explanation {
+    /// What happened.
+    pub(crate) sale: SaleFacts,
+    /// `settled`, `retrying`, `dead`, `discarded` or `unsettled`.
+    pub(crate) state: String,
+    /// What it was computed to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) settled: Option<Settled>,
+    /// Why it was not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) waiting: Option<Waiting>,
+}
+
+/// The facts of a sale.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct SaleFacts {
+    pub(crate) event_id: Uuid,
+    pub(crate) source: String,
+    pub(crate) external_id: String,
+    pub(crate) seller: Person,
+    pub(crate) amount: String,
+    pub(crate) volume: String,
+    pub(crate) currency: String,
+    pub(crate) source_type: &'static str,
+    pub(crate) product_id: Option<String>,
+    pub(crate) occurred_at: String,
+    pub(crate) recorded_at: String,
+    pub(crate) as_of: String,
+    /// `as_of` in the programme's time zone.
+    #[serde(skip)]
+    pub(crate) moment: String,
+    pub(crate) period: String,
+}
+
+/// A member by id and by the names of today.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct Person {
+    pub(crate) id: Uuid,
+    pub(crate) external_id: Option<String>,
+    pub(crate) name: Option<String>,
+}
+
+/// The members that an explanation speaks of.
+pub(crate) struct People(Vec<Member>);
+
+impl People {
+    async fn find(conn: &mut PgConnection, ids: &[Uuid]) -> Result<Self, StoreError> {
+        Ok(Self(enrolment::find(conn, ids).await?))
+    }
+
+    /// The person of that id; without names when they were erased or never enrolled.
+    fn person(&self, id: Uuid) -> Person {
+        let member = self.0.iter().find(|member| member.id == id);
+        Person {
+            id,
+            external_id: member.and_then(|member| member.external_id.clone()),
+            name: member.and_then(|member| member.name.clone()),
+        }
+    }
+}
+
+pub(crate) async fn run(args: &Args, database: &DatabaseArgs) -> anyhow::Result<ExitCode> {
+    let pool = database.connect().await?;
+    let mut conn = pool.acquire().await.map_err(StoreError::from)?;
+    let event_id = match (args.event, &args.source, &args.external_id) {
+        (Some(id), ..) => id,
+        (None, Some(source), Some(external_id)) => sale::event_id(source, external_id),
+        _ => bail!("give --event, or --source and --external-id"),
+    };
+    let Some(explanation) = load(&mut conn, event_id).await? else {
+        match (&args.source, &args.external_id) {
+            (Some(source), Some(external_id)) => {
+                bail!(
+                    "no event {external_id:?} of {source:?} was recorded (it would be {event_id})"
+                )
+            }
+            _ => bail!("no event {event_id} was recorded"),
+        }
+    };
+    output::print(args.output.format, &explanation, render)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Everything there is to say about an event; `None`: there is no such event.
+pub(crate) async fn load(
+    conn: &mut PgConnection,
+    event_id: Uuid,
+) -> anyhow::Result<Option<Explanation>> {
+    let Some(event) = events::find(conn, event_id).await? else { return Ok(None) };
+    let calendar = programme::get(conn).await?;
+    let Some(outcome) = audit::outcome(conn, event_id).await? else {
+        let people = People::find(conn, &[event.facts.member_id]).await?;
+        return Ok(Some(Explanation {
+            sale: sale_facts(&event, &people, event.facts.member_id, &calendar),
+            waiting: Some(Waiting::of(&event, &calendar)),
+            settled: None,
+            state: event.state,
+        }));
+    };
+    let (settled, people, seller) = settled::load(conn, &event, &outcome, &calendar).await?;
+    Ok(Some(Explanation {
+        sale: sale_facts(&event, &people, seller, &calendar),
+        waiting: None,
+        settled: Some(settled),
+        state: "settled".to_owned(),
+    }))
+}
+
+fn sale_facts(
+    event: &EventDetail,
+    people: &People,
+    seller: Uuid,
+    programme: &Programme,
+) -> SaleFacts {
+    let facts = &event.facts;
+    SaleFacts {
+        event_id: event.id,
+        source: event.source.clone(),
+        external_id: event.external_id.clone(),
+        seller: people.person(seller),
+        amount: facts.amount.to_string(),
+        volume: facts.volume.to_string(),
+        currency: facts.currency.to_string(),
+        source_type: facts.source_type.name(),
+        product_id: facts.product_id.clone(),
+        occurred_at: calendar::rfc3339(facts.occurred_at),
+        recorded_at: calendar::rfc3339(event.recorded_at),
+        as_of: calendar::rfc3339(event.as_of),
+        moment: calendar::moment(programme, event.as_of),
+        period: domain::period::Period::containing(event.earned_period).to_string(),
+    }
+}

@@ -1,0 +1,156 @@
+//! `lineage members import`: everything or nothing, in one transaction.
+
+use std::process::ExitCode;
+use std::time::Instant;
+
+use anyhow::{Context as _, bail};
+use indicatif::ProgressBar;
+use serde::Serialize;
+use serde_json::json;
+use store::{PgPool, StoreError, database, failures, import, programme};
+use uuid::Uuid;
+
+use super::ImportArgs;
+use super::check::{self, Checked};
+use super::file::{self, Meaning, MemberFile};
+use super::flaws::{Flaw, Flaws};
+use crate::connection::DatabaseArgs;
+use crate::output::{self, Format, remark};
+use crate::{input, progress};
+
+/// Flaws that are printed; whoever has more mends these first.
+const FLAWS_SHOWN_MAX: usize = 100;
+/// Tables that get one row or more for each member.
+const TABLES: u64 = 4;
+
+/// What an import did.
+#[derive(Clone, Debug, Serialize)]
+struct Summary {
+    /// Whether it was written; `false`: a dry run.
+    imported: bool,
+    members: usize,
+    /// Members without a sponsor.
+    roots: usize,
+    /// How far below its root the deepest member stands.
+    deepest_level: usize,
+    /// Sales that had waited for these members.
+    revived_events: usize,
+    seconds: f64,
+}
+
+pub(super) async fn run(args: &ImportArgs, database: &DatabaseArgs) -> anyhow::Result<ExitCode> {
+    let begun = Instant::now();
+    let name = input::name(&args.file);
+    let csv = input::read_bytes(&args.file)?;
+    let pool = database.connect().await?;
+    let mut flaws = Flaws::default();
+    let file = {
+        let mut conn = pool.acquire().await.map_err(StoreError::from)?;
+        let ladder = programme::ladder(&mut conn).await?;
+        let calendar = programme::get(&mut conn).await?;
+        let meaning = Meaning { ladder: &ladder, programme: &calendar };
+        let bar = progress::bar(csv.len() as u64, "reading");
+        let read = file::read(&csv, meaning, &mut flaws, |bytes| bar.set_position(bytes));
+        bar.finish_and_clear();
+        read.with_context(|| name.to_owned())?
+    };
+    drop(csv);
+    match write(&pool, &file, flaws, args.dry_run).await? {
+        Err(flaws) => {
+            report_flaws(name, &flaws, args.output.format)?;
+            Ok(ExitCode::FAILURE)
+        }
+        Ok((checked, revived)) => {
+            args.bell.ring(&revived).await;
+            let done = Summary {
+                imported: !args.dry_run,
+                members: file.members.len(),
+                roots: checked.roots,
+                deepest_level: checked.deepest,
+                revived_events: revived.len(),
+                seconds: (begun.elapsed().as_secs_f64() * 1000.0).round() / 1000.0,
+            };
+            output::print(args.output.format, &done, summary)?;
+            Ok(ExitCode::SUCCESS)
+        }
+    }
+}
+
+/// Checks and writes in one transaction. The inner error is what is wrong with the file.
+async fn write(
+    pool: &PgPool,
+    file: &MemberFile,
+    mut flaws: Flaws,
+    dry_run: bool,
+) -> anyhow::Result<Result<(Checked, Vec<Uuid>), Vec<Flaw>>> {
+    let mut tx = pool.begin().await.map_err(StoreError::from)?;
+    import::begin(&mut tx).await?;
+    let waiting = progress::spinner("checking against who is enrolled");
+    let checked = check::check(&mut tx, file, &mut flaws).await;
+    waiting.finish_and_clear();
+    let Some(checked) = checked?.filter(|_| flaws.is_empty()) else {
+        return Ok(Err(flaws.in_order()));
+    };
+    if dry_run {
+        return Ok(Ok((checked, Vec::new())));
+    }
+    let actor = format!("role:{}", database::session_user(&mut tx).await?);
+    let total = TABLES * file.members.len() as u64;
+    let bar = progress::bar(total, "writing");
+    let Checked { arrangement, uplines_above, .. } = &checked;
+    let rows = |rows| bar.inc(rows);
+    let written =
+        import::write(&mut tx, &file.members, arrangement, uplines_above, &actor, rows).await;
+    finish(&bar, written)?;
+    let revived = failures::revive_all_enrolled(&mut tx).await?;
+    tx.commit().await.map_err(StoreError::from)?;
+    Ok(Ok((checked, revived)))
+}
+
+/// Somebody may be enrolled by the API between the check and the writing; the database refuses
+/// the second one, and with it the whole import.
+fn finish(bar: &ProgressBar, written: Result<(), StoreError>) -> anyhow::Result<()> {
+    bar.finish_and_clear();
+    let Err(error) = written else { return Ok(()) };
+    if matches!(error.constraint(), Some("members_pkey" | "members_external_id_key")) {
+        bail!(
+            "nothing was imported: somebody else enrolled a member of the file meanwhile; run the \
+             import again to see which"
+        );
+    }
+    Err(anyhow::Error::new(error).context("nothing was imported"))
+}
+
+fn report_flaws(name: &str, flaws: &[Flaw], format: Format) -> anyhow::Result<()> {
+    let (count, shown) = (flaws.len(), flaws.len().min(FLAWS_SHOWN_MAX));
+    if format == Format::Json {
+        let value = json!({
+            "imported": false,
+            "flaw_count": count,
+            "flaws": &flaws[..shown],
+        });
+        output::print(format, &value, ToString::to_string)?;
+    } else {
+        for Flaw { line, reason } in &flaws[..shown] {
+            remark(&format!("{name}: line {line}: {reason}"));
+        }
+        if count > shown {
+            remark(&format!("and {} more", count - shown));
+        }
+    }
+    remark(&format!("error: nothing was imported: {count} flaw(s) in {name}"));
+    Ok(())
+}
+
+fn summary(done: &Summary) -> String {
+    let Summary { members, roots, deepest_level, revived_events, seconds, .. } = done;
+    let verb = if done.imported { "Imported" } else { "Nothing is wrong with" };
+    let done = format!(
+        "{verb} {members} member(s), {roots} of them without a sponsor,\n\
+         the deepest {deepest_level} level(s) down, in {seconds:.1} s."
+    );
+    match revived_events {
+        0 => done,
+        _ => format!("{done}\n{revived_events} sale(s) that had waited are due now."),
+    }
+}

@@ -1,0 +1,119 @@
+//! `lineage plan`: what is paid, as data.
+
+mod apply;
+mod condition;
+mod file;
+mod line;
+mod list;
+mod show;
+
+use std::process::ExitCode;
+
+use clap::Subcommand;
+
+use crate::connection::{BellArgs, DatabaseArgs};
+use crate::output::FormatArgs;
+
+pub(crate) use self::condition::phrase;
+pub(crate) use self::show::{basis, pays};
+
+/// `lineage plan …`
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Check a plan file, changing nothing
+    ///
+    /// Names every flaw with its line. Checks against the ladder, the calendar and the plans that
+    /// are applied; with --offline against the ladder of a file and UTC alone.
+    #[command(after_help = "Example:\n  \
+        lineage plan check plan.yaml\n  \
+        lineage plan check plan.yaml --offline --ranks ranks.yaml")]
+    Check(CheckArgs),
+
+    /// Apply a plan file as a new version
+    ///
+    /// A version holds from its `valid_from` until its successor begins, and never changes. It is
+    /// refused where it would reprice sales that are settled. The same content again changes
+    /// nothing and is no failure.
+    #[command(after_help = "Example:\n  \
+        lineage plan apply plan.yaml --reason 'board decision of 12 April'")]
+    Apply(ApplyArgs),
+
+    /// List the applied versions
+    #[command(after_help = "Example:\n  lineage plan list")]
+    List(FormatArgs),
+
+    /// Show the rules of a plan
+    ///
+    /// The latest version, unless --version names another. JSON is the rule set as it is stored
+    /// and hashed.
+    #[command(after_help = "Example:\n  \
+        lineage plan show retail-unilevel --version 2023-05")]
+    Show(ShowArgs),
+}
+
+/// What to check, and against what.
+#[derive(Debug, clap::Args)]
+pub(crate) struct CheckArgs {
+    /// YAML file, or - for standard input
+    file: String,
+
+    /// Use no database
+    #[arg(long, requires = "ranks")]
+    offline: bool,
+
+    /// Ladder file to check against, with --offline
+    #[arg(long, value_name = "FILE", requires = "offline")]
+    ranks: Option<String>,
+
+    #[command(flatten)]
+    output: FormatArgs,
+}
+
+/// What to apply, and why.
+#[derive(Debug, clap::Args)]
+pub(crate) struct ApplyArgs {
+    /// YAML file, or - for standard input
+    file: String,
+
+    /// Why, for auditors
+    #[arg(long, default_value = "applied by lineage plan apply", value_parser = reason)]
+    reason: String,
+
+    /// Do everything, then undo it
+    #[arg(long)]
+    dry_run: bool,
+
+    #[command(flatten)]
+    output: FormatArgs,
+
+    #[command(flatten)]
+    bell: BellArgs,
+}
+
+/// What to show.
+#[derive(Debug, clap::Args)]
+pub(crate) struct ShowArgs {
+    /// The plan's name
+    plan: String,
+
+    /// A version's label, number, or the beginning of its hash
+    #[arg(long)]
+    version: Option<String>,
+
+    #[command(flatten)]
+    output: FormatArgs,
+}
+
+fn reason(text: &str) -> Result<String, String> {
+    domain::text::check(text).map_err(|error| error.to_string())?;
+    Ok(text.to_owned())
+}
+
+pub(crate) async fn run(command: Command, database: &DatabaseArgs) -> anyhow::Result<ExitCode> {
+    match command {
+        Command::Check(args) => apply::check(&args, database).await,
+        Command::Apply(args) => apply::apply(&args, database).await,
+        Command::List(args) => list::run(args.format, database).await,
+        Command::Show(args) => show::run(&args, database).await,
+    }
+}

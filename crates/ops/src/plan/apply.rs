@@ -1,0 +1,160 @@
+//! `lineage plan check` and `lineage plan apply`.
+
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use chrono::{DateTime, Utc};
+use domain::period::Programme;
+use domain::rule_book::RuleBook;
+use domain::rule_set::RuleSet;
+use serde_json::{Value, json};
+use store::plans::{self, Application, Applied, ApplyError};
+use store::{PgConnection, StoreError, database, programme};
+
+use super::file::Source;
+use super::{ApplyArgs, CheckArgs};
+use crate::calendar;
+use crate::connection::DatabaseArgs;
+use crate::output;
+use crate::ranks;
+
+pub(super) async fn check(args: &CheckArgs, database: &DatabaseArgs) -> anyhow::Result<ExitCode> {
+    let source = Source::read(&args.file)?;
+    let format = args.output.format;
+    let (calendar, ladder, book) = if let Some(path) = &args.ranks {
+        (Programme::default(), ranks::read(path)?, RuleBook::default())
+    } else {
+        let pool = database.connect().await?;
+        let mut conn = pool.acquire().await.map_err(StoreError::from)?;
+        let ladder = programme::ladder(&mut conn).await?;
+        (programme::get(&mut conn).await?, ladder, plans::rule_book(&mut conn).await?)
+    };
+    let rule_set = match source.compile(&ladder, &calendar) {
+        Ok(rule_set) => rule_set,
+        Err(flaws) => {
+            source.report(&flaws, format)?;
+            return Ok(ExitCode::FAILURE);
+        }
+    };
+    let known = book.versions().iter().find(|version| version.rule_set == rule_set);
+    let number = known.map(|version| version.number);
+    if number.is_none() {
+        book.check_addition(&rule_set).with_context(|| source.name.clone())?;
+    }
+    let valid_to = book.valid_until(&rule_set);
+    let mut value = describe(&rule_set, number, valid_to);
+    value["fine"] = json!(true);
+    output::print(format, &value, |_| {
+        let applied = number.map(|_| " It is applied already.").unwrap_or_default();
+        let facts = facts(&rule_set, number, valid_to, &calendar);
+        format!("{} is fine.{applied}\n{facts}", source.name)
+    })?;
+    Ok(ExitCode::SUCCESS)
+}
+
+pub(super) async fn apply(args: &ApplyArgs, database: &DatabaseArgs) -> anyhow::Result<ExitCode> {
+    let source = Source::read(&args.file)?;
+    let format = args.output.format;
+    let pool = database.connect().await?;
+    let mut tx = pool.begin().await.map_err(StoreError::from)?;
+    let calendar = programme::get(&mut tx).await?;
+    let rule_set = match source.compile(&programme::ladder(&mut tx).await?, &calendar) {
+        Ok(rule_set) => rule_set,
+        Err(flaws) => {
+            source.report(&flaws, format)?;
+            return Ok(ExitCode::FAILURE);
+        }
+    };
+    let applied = write(&mut tx, &rule_set, &source, &args.reason).await?;
+    let valid_to = plans::rule_book(&mut tx).await?.valid_until(&rule_set);
+    let (number, revived, status) = match applied {
+        // The number that was undone goes to nobody.
+        Applied::New { revived, .. } if args.dry_run => (None, revived, "applied"),
+        Applied::New { number, revived } => (Some(number), revived, "applied"),
+        Applied::Already { number } => (Some(number), Vec::new(), "already_applied"),
+    };
+    if args.dry_run {
+        tx.rollback().await.map_err(StoreError::from)?;
+    } else {
+        tx.commit().await.map_err(StoreError::from)?;
+        args.bell.ring(&revived).await;
+    }
+    let mut value = describe(&rule_set, number, valid_to);
+    value["status"] = json!(status);
+    value["dry_run"] = json!(args.dry_run);
+    value["revived_events"] = json!(revived.len());
+    output::print(format, &value, |_| {
+        let title = format!("plan {} version {}", rule_set.plan, rule_set.version);
+        let what = match (status, args.dry_run) {
+            ("applied", false) => format!("Applied {title}.\n"),
+            ("applied", true) => format!("Would apply {title}; nothing was changed.\n"),
+            _ => format!("This content was already applied: {title}. Nothing was changed.\n"),
+        };
+        let facts = facts(&rule_set, number, valid_to, &calendar);
+        match revived.len() {
+            0 => format!("{what}{facts}"),
+            waited => format!("{what}{facts}{waited} sale(s) had waited for it.\n"),
+        }
+    })?;
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn write(
+    conn: &mut PgConnection,
+    rule_set: &RuleSet,
+    source: &Source,
+    reason: &str,
+) -> anyhow::Result<Applied> {
+    let applied_by = format!("role:{}", database::session_user(conn).await?);
+    let application =
+        Application { rule_set, file_hash: source.hash(), applied_by: &applied_by, reason };
+    let applied = plans::apply(conn, &application).await.map_err(|error| match error {
+        ApplyError::Store(error) => anyhow::Error::new(error),
+        error @ (ApplyError::Conflict(_) | ApplyError::Repricing { .. }) => {
+            anyhow::Error::new(error)
+        }
+    });
+    applied.with_context(|| source.name.clone())
+}
+
+fn describe(rule_set: &RuleSet, number: Option<i32>, valid_to: Option<DateTime<Utc>>) -> Value {
+    json!({
+        "plan": rule_set.plan,
+        "version": rule_set.version,
+        "number": number,
+        "hash": RuleSet::hash(&rule_set.content()).to_string(),
+        "valid_from": calendar::rfc3339(rule_set.valid_from),
+        "valid_to": valid_to.map(calendar::rfc3339),
+        "rules": rule_set.rules.len(),
+        "levels": rule_set.walk_depth(),
+    })
+}
+
+fn facts(
+    rule_set: &RuleSet,
+    number: Option<i32>,
+    valid_to: Option<DateTime<Utc>>,
+    programme: &Programme,
+) -> String {
+    let mut rows = vec![("plan", format!("{}, version {}", rule_set.plan, rule_set.version))];
+    rows.extend(number.map(|number| ("number", number.to_string())));
+    rows.push(("hash", RuleSet::hash(&rule_set.content()).to_string()));
+    rows.push(("valid", validity(rule_set.valid_from, valid_to, programme)));
+    let (rules, levels) = (rule_set.rules.len(), rule_set.walk_depth());
+    rows.push(("rules", format!("{rules}, paying up to {levels} level(s)")));
+    output::facts(&rows)
+}
+
+/// From when until when, in words.
+pub(super) fn validity(
+    from: DateTime<Utc>,
+    to: Option<DateTime<Utc>>,
+    programme: &Programme,
+) -> String {
+    let from = calendar::beginning(programme, from);
+    let end = to.map_or_else(
+        || "until a successor begins".to_owned(),
+        |to| format!("until {} (exclusive)", calendar::beginning(programme, to)),
+    );
+    format!("from {from} {end}, days in {}", programme.time_zone)
+}

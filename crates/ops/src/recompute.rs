@@ -1,0 +1,106 @@
+//! Computing a stored outcome again, from its own event, inputs and rule set alone (law L9), by
+//! the same function that settlement calls (law L10).
+
+use domain::inputs::Inputs;
+use domain::period::Programme;
+use domain::rule_book::PlanVersion;
+use domain::settle::{self, Line, SEMANTICS_VERSION, Settlement};
+use store::audit::{StoredLine, StoredOutcome};
+
+/// The ledger type of what settlement writes.
+const ENTRY_TYPE: &str = "LEVEL_COMMISSION";
+
+/// Computes the outcome again. The error says why that is impossible.
+pub(crate) fn settlement<'a>(
+    stored: &'a StoredOutcome,
+    version: &PlanVersion,
+) -> Result<(&'a Inputs, Settlement), String> {
+    if stored.semantics != SEMANTICS_VERSION {
+        return Err(format!(
+            "computed by version {} of the arithmetic, this lineage knows {SEMANTICS_VERSION}",
+            stored.semantics
+        ));
+    }
+    let inputs = stored.inputs.as_ref().map_err(Clone::clone)?;
+    let settlement = settle::settle(&stored.sale, inputs, &version.rule_set)
+        .map_err(|error| format!("cannot be computed again: {error}"))?;
+    Ok((inputs, settlement))
+}
+
+/// Every difference between what is stored and what is computed; nothing when they agree.
+pub(crate) fn differences(
+    stored: &StoredOutcome,
+    version: &PlanVersion,
+    programme: &Programme,
+) -> Vec<String> {
+    let settlement = match settlement(stored, version) {
+        Ok((_, settlement)) => settlement,
+        Err(reason) => return vec![reason],
+    };
+    let mut differences = Vec::new();
+    let mut check = |what: &str, stored: &dyn ToString, computed: &dyn ToString| {
+        let (stored, computed) = (stored.to_string(), computed.to_string());
+        if stored != computed {
+            differences.push(format!("{what} is {stored}, computed {computed}"));
+        }
+    };
+    let sale = &stored.sale;
+    check("the earned period", &sale.earned_period, &programme.period_of(sale.as_of));
+    check("the number of lines in the outcome", &stored.line_count, &settlement.lines.len());
+    check("the number of lines in the ledger", &stored.lines.len(), &settlement.lines.len());
+    // Both print with four decimals.
+    let four = |amount: &rust_decimal::Decimal| format!("{amount:.4}");
+    if stored.breakage != settlement.breakage.to_decimal() {
+        check("the breakage", &four(&stored.breakage), &settlement.breakage);
+    }
+    for (place, (line, computed)) in stored.lines.iter().zip(&settlement.lines).enumerate() {
+        if let Some(difference) = line_difference(stored, version, line, computed, place) {
+            differences.push(difference);
+        }
+    }
+    differences
+}
+
+/// The first field in which a line differs: the others follow from it more often than not.
+fn line_difference(
+    outcome: &StoredOutcome,
+    version: &PlanVersion,
+    line: &StoredLine,
+    computed: &Line,
+    place: usize,
+) -> Option<String> {
+    let is = |what: &str, stored: &dyn ToString, computed: &dyn ToString| {
+        let (stored, computed) = (stored.to_string(), computed.to_string());
+        Some(format!("line {place}: {what} is {stored}, computed {computed}"))
+    };
+    let or_none = |value: Option<String>| value.unwrap_or_else(|| "missing".to_owned());
+    let rule_number = version.rule_numbers.get(computed.rule).copied();
+    if usize::try_from(line.line) != Ok(place) {
+        is("its number", &line.line, &place)
+    } else if line.member_id != computed.member_id {
+        is("the member", &line.member_id, &computed.member_id)
+    } else if line.level != Some(i16::from(computed.level)) {
+        is("the level", &or_none(line.level.map(|level| level.to_string())), &computed.level)
+    } else if line.depth != Some(i16::from(computed.depth)) {
+        is("the depth", &or_none(line.depth.map(|depth| depth.to_string())), &computed.depth)
+    } else if line.rule_number.is_none() || line.rule_number != rule_number {
+        let number = |number: Option<i32>| or_none(number.map(|number| number.to_string()));
+        is("the rule's number", &number(line.rule_number), &number(rule_number))
+    } else if line.amount != computed.amount.to_decimal() {
+        is("the amount", &format!("{:.4}", line.amount), &computed.amount)
+    } else if line.career_points != computed.career_points.to_decimal() {
+        is("career points", &format!("{:.4}", line.career_points), &computed.career_points)
+    } else if line.currency != outcome.sale.currency.code() {
+        is("the currency", &line.currency, &outcome.sale.currency)
+    } else if line.earned_period != outcome.sale.earned_period {
+        is("the earned period", &line.earned_period, &outcome.sale.earned_period)
+    } else if line.entry_type != ENTRY_TYPE {
+        is("the type", &line.entry_type, &ENTRY_TYPE)
+    } else {
+        None
+    }
+}
+
+#[cfg(test)]
+#[path = "recompute_tests.rs"]
+mod tests;

@@ -1,0 +1,234 @@
+//! `lineage verify`: the proof that what is stored is what the rules say.
+//!
+//! Outcomes are read in pages in the order of event ids and computed again; then the books are
+//! checked for rows that nothing accounts for, and the closure table against the sponsors. Memory
+//! stays within a page, whatever the ledger's size.
+
+use std::process::ExitCode;
+use std::time::Instant;
+
+use domain::period::Programme;
+use domain::rule_book::RuleBook;
+use indicatif::ProgressBar;
+use serde::Serialize;
+use serde_json::json;
+use store::audit::{self, StoredOutcome};
+use store::{PgPool, StoreError, enrolment, plans, programme};
+use uuid::Uuid;
+
+use crate::connection::DatabaseArgs;
+use crate::output::{Format, FormatArgs, print_text};
+use crate::{failure, progress, recompute};
+
+/// Outcomes that are read at a time.
+const PAGE: i64 = 1000;
+/// Findings of one kind that are listed from the checks of whole tables.
+const LISTED_MAX: i64 = 100;
+
+/// `lineage verify`
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example:\n  lineage verify && echo proved\n\n\
+    Exits with 1 when anything is found. Reads only; workers may go on meanwhile.")]
+pub(crate) struct Args {
+    #[command(flatten)]
+    output: FormatArgs,
+}
+
+/// Something that is not as it should be.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub(crate) struct Finding {
+    /// What kind of thing it is about.
+    pub(crate) about: &'static str,
+    /// Which one.
+    pub(crate) id: String,
+    /// What is wrong with it.
+    pub(crate) problem: String,
+    /// What to do.
+    pub(crate) advice: &'static str,
+}
+
+/// What was checked.
+#[derive(Clone, Copy, Debug, Default, Serialize)]
+pub(crate) struct Report {
+    /// Outcomes that were computed again.
+    pub(crate) outcomes: u64,
+    /// Ledger lines that were compared.
+    pub(crate) lines: u64,
+    /// Members whose place in the tree was checked.
+    pub(crate) members: i64,
+    /// Closure rows that are missing or too many, at most a hundred of each.
+    pub(crate) closure_differences: usize,
+    /// Everything that was found.
+    pub(crate) findings: u64,
+    /// How long it took.
+    pub(crate) seconds: f64,
+}
+
+/// Checks everything; hands each finding to `found` as it is made.
+pub(crate) async fn run(
+    pool: &PgPool,
+    bar: &ProgressBar,
+    mut found: impl FnMut(&Finding) -> anyhow::Result<()>,
+) -> anyhow::Result<Report> {
+    let begun = Instant::now();
+    let mut report = Report::default();
+    let mut findings = 0;
+    let mut found = |finding: Finding| {
+        findings += 1;
+        bar.suspend(|| found(&finding))
+    };
+    check_outcomes(pool, bar, &mut report, &mut found).await?;
+    bar.set_message("checking the tree");
+    check_tables(pool, &mut report, &mut found).await?;
+    bar.finish_and_clear();
+    report.findings = findings;
+    report.seconds = (begun.elapsed().as_secs_f64() * 1000.0).round() / 1000.0;
+    Ok(report)
+}
+
+/// Computes every outcome again.
+async fn check_outcomes(
+    pool: &PgPool,
+    bar: &ProgressBar,
+    report: &mut Report,
+    found: &mut impl FnMut(Finding) -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
+    let mut conn = pool.acquire().await.map_err(StoreError::from)?;
+    let calendar = programme::get(&mut conn).await?;
+    let mut book = plans::rule_book(&mut conn).await?;
+    bar.set_length(u64::try_from(audit::count(&mut conn).await?).unwrap_or(0));
+    let mut after: Option<Uuid> = None;
+    loop {
+        let page = audit::outcomes_after(&mut conn, after, PAGE).await?;
+        let Some(last) = page.last() else { return Ok(()) };
+        after = Some(last.sale.event_id);
+        if page.iter().any(|outcome| book.version(outcome.plan_number).is_none()) {
+            // A plan may have been applied, and used, since we began.
+            book = plans::rule_book(&mut conn).await?;
+        }
+        for outcome in &page {
+            report.outcomes += 1;
+            report.lines += outcome.lines.len() as u64;
+            for problem in problems(outcome, &book, &calendar) {
+                found(Finding {
+                    about: "event",
+                    id: outcome.sale.event_id.to_string(),
+                    problem,
+                    advice: "see `lineage explain --event` and compare with a backup",
+                })?;
+            }
+        }
+        bar.inc(page.len() as u64);
+    }
+}
+
+fn problems(outcome: &StoredOutcome, book: &RuleBook, calendar: &Programme) -> Vec<String> {
+    match book.version(outcome.plan_number) {
+        Some(version) => recompute::differences(outcome, version, calendar),
+        None => vec![format!("its plan version number {} does not exist", outcome.plan_number)],
+    }
+}
+
+/// Looks for rows that nothing accounts for, and compares the closure table with the sponsors.
+async fn check_tables(
+    pool: &PgPool,
+    report: &mut Report,
+    found: &mut impl FnMut(Finding) -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
+    let mut tx = pool.begin().await.map_err(StoreError::from)?;
+    audit::hold_snapshot(&mut tx).await?;
+    report.members = enrolment::count(&mut tx).await?;
+    let orphans = audit::orphans(&mut tx, LISTED_MAX).await?;
+    let backup = "compare with a backup; rows were changed past the triggers";
+    let kinds = [
+        ("event", orphans.lines_without_outcome, "has ledger lines but no outcome", backup),
+        ("event", orphans.outcomes_without_event, "has an outcome but is not recorded", backup),
+        ("member", orphans.members_without_sponsor, "has a sponsor who does not exist", backup),
+        (
+            "member",
+            orphans.members_off_history,
+            "has another sponsor, status or rank than the history ends in",
+            backup,
+        ),
+    ];
+    for (about, ids, problem, advice) in kinds {
+        for id in ids {
+            found(Finding { about, id: id.to_string(), problem: problem.to_owned(), advice })?;
+        }
+    }
+    let (missing, surplus) = audit::closure_differences(&mut tx, LISTED_MAX).await?;
+    report.closure_differences = missing.len() + surplus.len();
+    for (ancestor, descendant, depth) in missing {
+        let problem = format!("lacks the closure row for {ancestor}, {depth} above");
+        found(closure_finding(descendant, problem))?;
+    }
+    for (ancestor, descendant, depth) in surplus {
+        let problem = format!("has a wrong closure row: {ancestor}, {depth} above");
+        found(closure_finding(descendant, problem))?;
+    }
+    tx.rollback().await.map_err(StoreError::from)?;
+    Ok(())
+}
+
+fn closure_finding(member: Uuid, problem: String) -> Finding {
+    Finding {
+        about: "member",
+        id: member.to_string(),
+        problem,
+        advice: "stop the workers and restore member_tree_paths from a backup",
+    }
+}
+
+/// Verifies and prints. A closed stdout means that there was something to print: not proved.
+pub(crate) async fn command(args: &Args, database: &DatabaseArgs) -> anyhow::Result<ExitCode> {
+    let pool = database.connect().await?;
+    match print(&pool, args.output.format).await {
+        Ok(Report { findings: 0, .. }) => Ok(ExitCode::SUCCESS),
+        Ok(_) => Ok(ExitCode::FAILURE),
+        Err(error) if failure::is_closed_pipe(&error) => Ok(ExitCode::FAILURE),
+        Err(error) => Err(error),
+    }
+}
+
+async fn print(pool: &PgPool, format: Format) -> anyhow::Result<Report> {
+    let bar = progress::bar(0, "computing outcomes again");
+    let mut first = true;
+    let report = run(pool, &bar, |finding| match format {
+        Format::Table => {
+            let Finding { about, id, problem, advice } = finding;
+            print_text(&format!("{about} {id}: {problem}; {advice}"))
+        }
+        Format::Json => {
+            let begin = if std::mem::take(&mut first) { "{\"findings\": [\n" } else { "," };
+            print_text(&format!("{begin}{}", serde_json::to_string(finding)?))
+        }
+    })
+    .await?;
+    match format {
+        Format::Table => print_text(&summary(&report))?,
+        Format::Json => {
+            let begin = if first { "{\"findings\": [" } else { "" };
+            let proved = report.findings == 0;
+            print_text(&format!(
+                "{begin}],\n\"proved\": {},\n\"report\": {}}}",
+                json!(proved),
+                serde_json::to_string(&report)?
+            ))?;
+        }
+    }
+    Ok(report)
+}
+
+/// What was checked, for people.
+pub(crate) fn summary(report: &Report) -> String {
+    let Report { outcomes, lines, members, closure_differences, findings, seconds } = report;
+    let verdict = match findings {
+        0 => "Everything is as the rules say.".to_owned(),
+        _ => format!("{findings} finding(s)."),
+    };
+    format!(
+        "{outcomes} outcome(s) with {lines} ledger line(s) computed again,\n\
+         {members} member(s) with {closure_differences} difference(s) in the closure table,\n\
+         in {seconds:.1} s. {verdict}"
+    )
+}

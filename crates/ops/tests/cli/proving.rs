@@ -1,0 +1,190 @@
+//! `verify`, `explain` and `ledger export`: what was paid can be computed again, and damage shows.
+
+use domain::amount::Amount;
+use domain::ladder::Rank;
+use domain::member::MemberStatus;
+use domain::sale::{self, SourceType};
+use serde_json::Value;
+use store::enrolment::{self, NewMember};
+use store::events::{self, Facts, NewEvent};
+use store::testing::World;
+use uuid::Uuid;
+
+const PLAN: &str = r#"
+plan: retail
+version: "1"
+valid_from: 2020-01-01
+rules:
+  - id: base
+    component: base
+    calculation:
+      type: unilevel
+      levels:
+        - {level: 1, percentage: "7.00", career_points_percentage: "10.00"}
+        - {level: 2, percentage: "3.33", min_rank: SILVER}
+        - {level: 3, percentage: "1.25"}
+"#;
+
+fn member(number: u128) -> Uuid {
+    Uuid::from_u128(number)
+}
+
+/// A chain of four, forty sales of the lowest, settled by a worker.
+async fn settled_world() -> World {
+    let world = World::new().await;
+    world.ladder(&["MEMBER", "SILVER"]).await;
+    world.plan(PLAN).await;
+    let mut tx = world.owner.begin().await.unwrap();
+    for number in 1..=4 {
+        let new = NewMember {
+            id: member(number),
+            external_id: None,
+            name: Some(format!("Member {number}")),
+            sponsor_id: (number > 1).then(|| member(number - 1)),
+            status: MemberStatus::Active,
+            rank: Rank(u8::from(number == 1)),
+            joined_at: None,
+        };
+        enrolment::enrol(&mut tx, &new, "test").await.unwrap();
+    }
+    let occurred_at = "2026-11-03T10:15:00Z".parse().unwrap();
+    let period = "2026-11-01".parse().unwrap();
+    store::ledger::ensure_partition(&mut tx, period).await.unwrap();
+    let mut sales: Vec<NewEvent> = (0..40)
+        .map(|number| {
+            let amount = Amount::parse(&format!("{}.{:02}", 100 + number, number)).unwrap();
+            NewEvent {
+                id: sale::event_id("test", &number.to_string()),
+                source: "test".to_owned(),
+                external_id: number.to_string(),
+                facts: Facts {
+                    member_id: member(4),
+                    occurred_at,
+                    source_type: SourceType::Product,
+                    currency: "EUR".parse().unwrap(),
+                    amount,
+                    volume: amount,
+                    product_id: None,
+                },
+                recorded_at: occurred_at,
+                earned_period: period,
+            }
+        })
+        .collect();
+    sales.sort_unstable_by_key(|sale| sale.id);
+    events::record(&mut tx, &sales.iter().collect::<Vec<_>>()).await.unwrap();
+    tx.commit().await.unwrap();
+    let ids: Vec<Uuid> = sales.iter().map(|sale| sale.id).collect();
+    world.ringer().publish(&ids).await.unwrap();
+    let worker = world.worker(&[]);
+    world.wait_until_settled().await;
+    assert!(worker.stop().success());
+    world
+}
+
+async fn lineage(world: &World, arguments: &[&str]) -> (bool, String) {
+    let mut command = world.lineage();
+    command.args(arguments);
+    let output = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
+    (output.status.success(), String::from_utf8(output.stdout).unwrap())
+}
+
+/// L10: the worker, `verify` and `explain` call the same functions, so they say the same.
+/// L9: the latter two know only what is stored.
+#[tokio::test]
+async fn l10_live_settlement_verification_and_explanation_agree() {
+    let world = settled_world().await;
+    let (proved, said) = lineage(&world, &["verify", "--format", "json"]).await;
+    let report: Value = serde_json::from_str(&said).unwrap();
+    assert!(proved, "{said}");
+    assert_eq!(report["report"]["outcomes"], 40);
+    assert_eq!(report["report"]["lines"], 80, "two of three levels are paid");
+
+    let (_, exported) = lineage(&world, &["ledger", "export", "--format", "csv"]).await;
+    let mut lines = exported.lines();
+    assert_eq!(
+        lines.next().unwrap(),
+        "source_event_id,external_id,member_id,type,level,rule,amount,currency,career_points,\
+         earned_period,posted_period"
+    );
+    let mut paid: Vec<Vec<String>> = Vec::new();
+    for line in lines {
+        paid.push(line.split(',').map(str::to_owned).collect());
+    }
+    assert_eq!(paid.len(), 80);
+    let explain = ["explain", "--source", "test", "--external-id", "7", "--format", "json"];
+    let (explained, said) = lineage(&world, &explain).await;
+    assert!(explained);
+    let explanation: Value = serde_json::from_str(&said).unwrap();
+    let levels = explanation["settled"]["rules"][0]["levels"].as_array().unwrap();
+    assert_eq!(levels.len(), 3, "{said}");
+    for level in levels {
+        let number = level["level"].to_string();
+        let of_sale = paid.iter().find(|line| line[1] == "7" && line[4] == number);
+        match of_sale {
+            Some(line) => {
+                assert_eq!(level["paid"], true);
+                assert_eq!(level["offered"], line[6].as_str());
+                assert_eq!(level["offered_points"], line[8].as_str());
+            }
+            None => assert_eq!(level["reason"], "under_rank", "{level}"),
+        }
+    }
+}
+
+/// Damage that somebody does past the triggers is found, wherever it is.
+#[tokio::test]
+async fn l9_verify_finds_every_kind_of_damage() {
+    let world = settled_world().await;
+    let any_line = "(select ctid from commission_ledger_2026_11 where level = 1 limit 1)";
+    for (damage, repair) in [
+        (
+            format!(
+                "update commission_ledger_2026_11 set amount = amount + 1 where ctid = {any_line}"
+            ),
+            "update commission_ledger_2026_11 l set amount = (select round(amount * 0.07, 4) \
+             from events e where e.id = l.event_id) where level = 1",
+        ),
+        (
+            "update commission_outcomes set breakage = breakage + 1 where event_id = \
+             (select event_id from commission_outcomes limit 1)"
+                .to_owned(),
+            "update commission_outcomes o set breakage = (select round(amount * 0.0333, 4) \
+             from events e where e.id = o.event_id)",
+        ),
+        (
+            "update member_tree_paths set depth = 9 where depth = 3".to_owned(),
+            "update member_tree_paths set depth = 3 where depth = 9",
+        ),
+        (
+            "update members set rank = 1 where rank = 0 and sponsor_id is null or id = \
+             '00000000-0000-0000-0000-000000000002'"
+                .to_owned(),
+            "update members set rank = 0 where id = '00000000-0000-0000-0000-000000000002'",
+        ),
+    ] {
+        assert!(lineage(&world, &["verify"]).await.0, "whole before: {damage}");
+        execute(&world, &damage).await;
+        let (proved, said) = lineage(&world, &["verify"]).await;
+        assert!(!proved, "not found: {damage}\n{said}");
+        execute(&world, repair).await;
+    }
+    execute(&world, "delete from commission_outcomes where event_id = (select event_id from commission_outcomes limit 1)").await;
+    assert!(!lineage(&world, &["verify"]).await.0, "lines without an outcome");
+}
+
+/// As a superuser who disables the triggers.
+async fn execute(world: &World, statement: &str) {
+    let mut tx = world.owner.begin().await.unwrap();
+    for table in ["commission_ledger_2026_11", "commission_outcomes"] {
+        let disable = format!("alter table {table} disable trigger append_only");
+        sqlx::query(sqlx::AssertSqlSafe(disable)).execute(&mut *tx).await.unwrap();
+    }
+    let changed = sqlx::query(sqlx::AssertSqlSafe(statement.to_owned())).execute(&mut *tx).await;
+    assert!(changed.unwrap().rows_affected() > 0, "{statement}");
+    for table in ["commission_ledger_2026_11", "commission_outcomes"] {
+        let enable = format!("alter table {table} enable always trigger append_only");
+        sqlx::query(sqlx::AssertSqlSafe(enable)).execute(&mut *tx).await.unwrap();
+    }
+    tx.commit().await.unwrap();
+}
