@@ -1,0 +1,60 @@
+# Everything a developer runs. `make` alone lists it.
+#
+# demo and test need nothing but Rust and make: with-servers installs PostgreSQL and Redis when
+# they are missing, and starts private ones below .local. DATABASE_URL and REDIS_URL, when set,
+# are used instead.
+
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+
+CARGO ?= cargo
+BINARIES := $(or $(CARGO_TARGET_DIR),target)/release
+WITH_SERVERS := deploy/local/with-servers
+
+# Queries are checked against .sqlx, so that a DATABASE_URL that happens to be set never changes
+# what a build does.
+export SQLX_OFFLINE := true
+
+.PHONY: help
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+.PHONY: demo
+demo: release ## show what Lineage does, on a database of its own (DEMO_ARGS=…)
+	$(WITH_SERVERS) --durable $(BINARIES)/lineage demo $(DEMO_ARGS)
+
+.PHONY: test
+test: ## run every test, on a database of its own (TEST_ARGS=…)
+	$(CARGO) build --workspace --locked
+	$(WITH_SERVERS) $(CARGO) test --workspace --locked $(TEST_ARGS)
+
+.PHONY: check
+check: ## formatting, lints and documentation, as CI wants them
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --locked
+
+.PHONY: bench
+bench: release ## measure throughput and latency (BENCH_ARGS=…)
+	$(WITH_SERVERS) --durable $(BINARIES)/lineage bench all $(BENCH_ARGS)
+
+.PHONY: up
+up: release ## start a development stack that keeps running
+	deploy/local/up
+
+.PHONY: down
+down: ## stop the development stack, keep its data
+	deploy/local/down
+
+.PHONY: clean-local
+clean-local: ## stop the development stack, remove its data and every leftover in .local
+	deploy/local/down --purge
+
+# Never on the servers of DATABASE_URL: it needs an empty database, which it fills.
+.PHONY: sqlx-prepare
+sqlx-prepare: ## regenerate .sqlx after a change to a query or a migration
+	env -u DATABASE_URL -u REDIS_URL $(WITH_SERVERS) deploy/local/sqlx-prepare
+
+.PHONY: release
+release:
+	$(CARGO) build --release --locked
