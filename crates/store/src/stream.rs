@@ -279,6 +279,15 @@ impl Ringer {
         Ok(command.query_async::<Value>(&mut self.conn).await.map(|_| ())?)
     }
 
+    /// Every event that an entry names, whether somebody holds the entry or not. For tests.
+    #[cfg(feature = "testing")]
+    pub async fn event_ids(&mut self) -> Result<Vec<Uuid>, StoreError> {
+        let mut command = cmd("XRANGE");
+        command.arg(&self.keys.events).arg("-").arg("+");
+        let entries: Value = command.query_async(&mut self.conn).await?;
+        Ok(decode_entries(&entries).into_iter().filter_map(|entry| entry.event_id).collect())
+    }
+
     /// Removes both streams. For benchmarks and tests, which use a prefix of their own.
     pub async fn remove_streams(&mut self) -> Result<(), StoreError> {
         Ok(cmd("DEL")
