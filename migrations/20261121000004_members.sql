@@ -3,11 +3,12 @@ create type member_status as enum ('ACTIVE', 'INACTIVE', 'SUSPENDED', 'TERMINATE
 -- Who takes part, as of now. Names and external ids live here only, where they can be erased.
 create table members (
   id uuid not null,
-  -- Since when status and rank are as they are, and since when everybody above is who they are.
-  -- A sale from then on needs no history; an earlier one reads it. What settlement reads comes
+  -- Since when status and rank, and since when the sponsor, are as they are. A sale that is not
+  -- older than these of everybody in its upline needs no history; an earlier one reads it. A move
+  -- writes one row here, however many stand below the moved member. What settlement reads comes
   -- first in the row, where it is found without reading past names.
   state_since timestamptz not null default '-infinity',
-  upline_since timestamptz not null default '-infinity',
+  sponsor_since timestamptz not null default '-infinity',
   status member_status not null,
   rank smallint not null check (rank between 0 and 255),
   joined_at timestamptz not null,
@@ -16,7 +17,7 @@ create table members (
   external_id text unique,
   name text,
   -- Settlement reads a handful of members for every sale: from the index alone.
-  primary key (id) include (state_since, upline_since, status, rank)
+  primary key (id) include (state_since, sponsor_since, status, rank)
 );
 
 -- History: one row a change, never changed itself. The first row of each member holds from the
@@ -62,6 +63,9 @@ create index member_tree_paths_down on member_tree_paths (ancestor_id, depth, de
 create function begin_closure_load() returns boolean
 language plpgsql security definer set search_path = pg_catalog, public, pg_temp as $$
 begin
+  -- Of two first imports, one waits here until the other has committed. Reading the table first
+  -- would let both hold it, and neither get it alone.
+  perform pg_advisory_xact_lock(hashtextextended('lineage:closure-load', 0));
   if exists (select from public.member_tree_paths) then
     return false;
   end if;

@@ -8,11 +8,13 @@
 //! Reading order: [`amount`] and [`period`] (the measures), [`member`], [`ladder`] and [`sale`]
 //! (the facts), [`plan`] (what a plan file says), [`rule_set`] (what it is compiled to),
 //! [`rule_book`] (which version prices a sale), [`settle`] (the calculation), [`inputs`] (what is
-//! stored so that it can be repeated), [`network`] (the tree of sponsors, checked before import).
+//! stored so that it can be repeated), [`network`] (the tree of sponsors, checked before import),
+//! [`history`] (moves and changes of status or rank, checked at their moments).
 #![deny(clippy::float_arithmetic)]
 
 pub mod amount;
 pub mod condition;
+pub mod history;
 pub mod inputs;
 pub mod ladder;
 pub mod member;

@@ -7,6 +7,9 @@ use std::collections::hash_map::Entry;
 use thiserror::Error;
 use uuid::Uuid;
 
+/// How deep a tree may grow: the closure has a row for every member and each of their ancestors.
+pub const DEPTH_MAX: u16 = 5_000;
+
 /// A member and who sponsors them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Link {
@@ -14,6 +17,27 @@ pub struct Link {
     pub id: Uuid,
     /// Their sponsor; `None` for the top of a tree.
     pub sponsor: Option<Uuid>,
+}
+
+/// How two members stand to one another.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PathBetween {
+    /// From the first member up to whom both have above them (or are), and down to the second one.
+    pub members: Vec<Uuid>,
+    /// The lowest member who is above both, or is one of them, by the place in `members`: as many
+    /// levels as the first one climbs.
+    pub turning_point: usize,
+}
+
+/// The way between two members through the tree, from the two uplines, each beginning with the
+/// member themselves. `None`: they stand in different trees.
+#[must_use]
+pub fn path_between(from: &[Uuid], to: &[Uuid]) -> Option<PathBetween> {
+    let levels: HashMap<Uuid, usize> = to.iter().copied().zip(0..).collect();
+    let (turning_point, down) =
+        from.iter().enumerate().find_map(|(up, id)| Some((up, *levels.get(id)?)))?;
+    let members = from[..=turning_point].iter().chain(to[..down].iter().rev());
+    Some(PathBetween { members: members.copied().collect(), turning_point })
 }
 
 /// The members in an order that can be enrolled.
@@ -171,6 +195,21 @@ mod tests {
                 (6, Flaw::Circle { length: 3 }),
             ]
         );
+    }
+
+    #[test]
+    fn a_path_turns_at_the_lowest_member_above_both() {
+        let ids = |numbers: &[u128]| -> Vec<Uuid> {
+            numbers.iter().copied().map(Uuid::from_u128).collect()
+        };
+        let (a, b) = (ids(&[5, 3, 2, 1]), ids(&[7, 6, 2, 1]));
+        let expected = PathBetween { members: ids(&[5, 3, 2, 6, 7]), turning_point: 2 };
+        assert_eq!(path_between(&a, &b), Some(expected));
+        let above = PathBetween { members: ids(&[2, 3, 5]), turning_point: 0 };
+        assert_eq!(path_between(&a[2..], &a), Some(above));
+        let same = PathBetween { members: ids(&[5]), turning_point: 0 };
+        assert_eq!(path_between(&a, &a), Some(same));
+        assert_eq!(path_between(&a, &ids(&[9])), None);
     }
 
     #[test]

@@ -3,15 +3,13 @@
 use chrono::{DateTime, Utc};
 use domain::ladder::Rank;
 use domain::member::MemberStatus;
+use domain::network::DEPTH_MAX;
 use sqlx::PgConnection;
 use thiserror::Error;
 use uuid::Uuid;
 
 use crate::locks::{self, Lock};
 use crate::{StoreError, failures};
-
-/// How deep a tree may grow. Every member has a closure row for each ancestor.
-pub const DEPTH_MAX: i16 = 5_000;
 
 /// A member to be enrolled.
 #[derive(Clone, Debug)]
@@ -122,7 +120,7 @@ pub async fn enrol(
     if member.sponsor_id.is_some() && depth == 0 {
         return Err(EnrolError::UnknownSponsor);
     }
-    if depth > DEPTH_MAX {
+    if i32::from(depth) > i32::from(DEPTH_MAX) {
         return Err(EnrolError::TooDeep);
     }
     sqlx::query!(

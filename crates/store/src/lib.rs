@@ -6,6 +6,7 @@
 
 pub mod audit;
 pub mod bench;
+pub mod changes;
 pub mod copy;
 pub mod database;
 pub mod enrolment;
@@ -24,6 +25,7 @@ pub mod stream;
 pub mod sweep;
 #[cfg(feature = "testing")]
 pub mod testing;
+pub mod tree;
 
 pub use error::StoreError;
 pub use sqlx::{PgConnection, PgPool};

@@ -65,10 +65,10 @@ pub struct Batch {
 
 /// Reads a batch of distinct events. Visits at most `walk_depth` ancestors each.
 ///
-/// Two queries: facts with the ids above each seller, then status and rank of every member met,
-/// each once, because uplines of one batch share most of their members. Sales older than the last
-/// change above their seller, or of a member's state, need a third or fourth that walks history
-/// (law L8). The `history` lock, which the caller shares, keeps all of them consistent.
+/// Two queries: facts with the ids above each seller, then status, rank and since when they hold of
+/// every member met, each once, because uplines of one batch share most of their members. Sales
+/// older than the last change in their upline need more, which walk history (law L8). The `history`
+/// lock, which the caller shares, keeps all of them consistent.
 ///
 /// Nested `lateral … offset 0` keep the planner from scanning whole tables to join a few rows.
 pub async fn read(
@@ -76,15 +76,14 @@ pub async fn read(
     event_ids: &[Uuid],
     walk_depth: u8,
 ) -> Result<Batch, StoreError> {
-    let mut rows = sqlx::query!(
+    let rows = sqlx::query!(
         r#"
         select e.id, e.member_id as credited_member_id, e.amount, e.volume, e.currency,
                e.source_type::text as "source_type!", e.product_id,
                e.as_of, e.recorded_at, e.earned_period,
                coalesce(f.attempts, 0) as "attempts!",
                coalesce(seller.id, referred.id) as "seller_id?",
-               e.as_of < coalesce(seller.upline_since, referred.upline_since) as is_older_than_upline,
-               walk.ids, walk.depths,
+               walk.ids as "ids: Vec<Uuid>", walk.depths as "depths: Vec<i16>",
                coalesce((select max(id) from commission_plans), 0) as "generation!",
                clock_timestamp() as "read_at!"
           from unnest($1::uuid[]) as batch (event_id)
@@ -95,9 +94,9 @@ pub async fn read(
           left join lateral (
                select * from event_failures where event_id = e.id limit 1) f on true
           left join lateral (
-               select id, upline_since from members where id = e.member_id offset 0) seller on true
+               select id from members where id = e.member_id offset 0) seller on true
           left join lateral (
-               select m.id, m.upline_since
+               select m.id
                  from member_references r
                  join members m on m.external_id = r.external_id
                 where seller.id is null and r.id = e.member_id
@@ -117,22 +116,17 @@ pub async fn read(
     .await?;
     let Some(first) = rows.first() else { return Ok(Batch::default()) };
     let (generation, read_at) = (first.generation, first.read_at);
-    for row in &mut rows {
-        if let (Some(seller_id), Some(true)) = (row.seller_id, row.is_older_than_upline) {
-            let (ids, depths) = past_upline(conn, seller_id, row.as_of, walk_depth).await?;
-            (row.ids, row.depths) = (Some(ids), Some(depths));
-        }
-    }
-    let walks = rows.iter().map(|row| (row.as_of, row.ids.as_deref().unwrap_or_default()));
-    let states = States::read(conn, walks).await?;
+    let mut paths: Vec<Path> = rows
+        .iter()
+        .map(|row| {
+            let closure = (row.ids.as_deref().unwrap_or(&[]), row.depths.as_deref().unwrap_or(&[]));
+            Path::of_closure(row.seller_id, row.as_of, closure)
+        })
+        .collect();
+    let states = States::read(conn, &mut paths, walk_depth).await?;
 
     let mut events = Vec::with_capacity(rows.len());
-    for row in rows {
-        let walk = match (row.ids, row.depths) {
-            (Some(ids), Some(depths)) => inputs(&ids, &depths, |id| states.visit(id, row.as_of))
-                .map_or_else(|error| Walk::Damaged(error.to_string()), Walk::Found),
-            _ => Walk::NotEnrolled,
-        };
+    for (row, path) in rows.into_iter().zip(paths) {
         events.push(Unsettled {
             sale: Sale {
                 event_id: row.id,
@@ -145,7 +139,7 @@ pub async fn read(
                 earned_period: domain::period::Period::containing(row.earned_period),
             },
             credited_member_id: row.credited_member_id,
-            walk,
+            walk: path.walk(&states),
             recorded_at: row.recorded_at,
             attempts: row.attempts,
         });
@@ -153,72 +147,112 @@ pub async fn read(
     Ok(Batch { events, generation, read_at })
 }
 
+/// The ids on the way up from one event's seller.
+struct Path {
+    seller_id: Option<Uuid>,
+    as_of: DateTime<Utc>,
+    /// The seller first, in the order of the walk; empty when the closure has a gap.
+    ids: Vec<Uuid>,
+}
+
+impl Path {
+    /// Puts rows of the closure in their order.
+    fn of_closure(seller_id: Option<Uuid>, as_of: DateTime<Utc>, rows: (&[Uuid], &[i16])) -> Self {
+        let mut steps: Vec<(i16, Uuid)> =
+            rows.1.iter().copied().zip(rows.0.iter().copied()).collect();
+        steps.sort_unstable_by_key(|(depth, _)| *depth);
+        let gapless = (0..).zip(&steps).all(|(place, (depth, _))| place == *depth);
+        let ids = steps.into_iter().filter(|_| gapless).map(|(_, id)| id).collect();
+        Self { seller_id, as_of, ids }
+    }
+
+    /// Whether somebody on the way got their sponsor after the sale, so that the way was another.
+    /// Who sponsors the last one of a full walk does not matter.
+    fn is_younger_than_the_sale(&self, states: &States, walk_depth: u8) -> bool {
+        let mut sponsored = self.ids.iter().take(usize::from(walk_depth));
+        sponsored.any(|id| {
+            let since = states.find(*id).and_then(|present| present.sponsor_since);
+            since.is_some_and(|since| self.as_of < since)
+        })
+    }
+
+    /// Everybody on the way as they stood.
+    fn walk(&self, states: &States) -> Walk {
+        let Some(seller_id) = self.seller_id else { return Walk::NotEnrolled };
+        let visits: Option<Vec<Visit>> =
+            self.ids.iter().map(|id| states.visit(*id, self.as_of)).collect();
+        let mut visits = visits.into_iter().flatten();
+        match visits.next() {
+            Some(seller) => Walk::Found(Inputs { seller, upline: visits.collect() }),
+            None => Walk::Damaged(format!(
+                "the tree has a gap above member {seller_id}; run `lineage verify`"
+            )),
+        }
+    }
+}
+
 /// The seller and everybody above as they stood at a moment, by the sponsor history.
-async fn past_upline(
+async fn past_path(
     conn: &mut PgConnection,
     seller_id: Uuid,
     as_of: DateTime<Utc>,
     walk_depth: u8,
-) -> Result<(Vec<Uuid>, Vec<i16>), StoreError> {
-    let rows = sqlx::query!(
-        r#"select ancestor_id as "id!", depth::smallint as "depth!" from upline_as_of($1, $2, $3)"#,
+) -> Result<Vec<Uuid>, StoreError> {
+    let above = sqlx::query_scalar!(
+        r#"select ancestor_id as "id!" from upline_as_of($1, $2, $3) order by depth"#,
         seller_id,
         as_of,
         i32::from(walk_depth),
     )
     .fetch_all(conn)
     .await?;
-    let above = rows.into_iter().map(|row| (row.id, row.depth));
-    Ok(std::iter::once((seller_id, 0)).chain(above).unzip())
+    Ok(std::iter::once(seller_id).chain(above).collect())
 }
 
 /// Status and rank of the members that a batch meets.
 #[derive(Default)]
 struct States {
-    /// As they are, and since when, sorted by id.
-    present: Vec<(Uuid, Visit, Option<DateTime<Utc>>)>,
+    /// As they are, sorted by id.
+    present: Vec<Present>,
     /// As they were at moments before the last change.
     past: HashMap<(Uuid, DateTime<Utc>), Visit>,
 }
 
+/// A member as they are, and since when: `None` is the beginning of time.
+#[derive(Clone, Copy)]
+struct Present {
+    visit: Visit,
+    state_since: Option<DateTime<Utc>>,
+    sponsor_since: Option<DateTime<Utc>>,
+}
+
 impl States {
-    /// Reads the states of all members of all walks, each walk with its moment.
-    async fn read<'a>(
+    /// Reads the states of all members on all paths, and replaces the paths that are younger than
+    /// their sale by those that held.
+    async fn read(
         conn: &mut PgConnection,
-        walks: impl Iterator<Item = (DateTime<Utc>, &'a [Uuid])> + Clone,
+        paths: &mut [Path],
+        walk_depth: u8,
     ) -> Result<Self, StoreError> {
-        let mut ids: Vec<Uuid> = walks.clone().flat_map(|(_, ids)| ids).copied().collect();
-        // In the index's order neighbours share pages.
-        ids.sort_unstable();
-        ids.dedup();
-        // One row of arrays: thousands of small rows would cost more than looking them up.
-        let found = sqlx::query!(
-            r#"
-            select coalesce(array_agg(m.id), '{}') as "ids!",
-                   coalesce(array_agg(m.rank), '{}') as "ranks!",
-                   coalesce(array_agg(m.status::text), '{}') as "statuses!",
-                   coalesce(array_agg(nullif(m.state_since, '-infinity')), '{}')
-                     as "since!: Vec<Option<DateTime<Utc>>>"
-              from unnest($1::uuid[]) as wanted (id)
-             cross join lateral (
-                   select id, rank, status, state_since
-                     from members where id = wanted.id offset 0) m
-            "#,
-            &ids,
-        )
-        .fetch_one(&mut *conn)
-        .await?;
         let mut states = Self::default();
-        states.present.reserve(found.ids.len());
-        for (place, id) in found.ids.iter().enumerate() {
-            let visit = visit(*id, found.ranks[place], &found.statuses[place])?;
-            states.present.push((*id, visit, found.since[place]));
+        states.read_present(conn, paths).await?;
+        let mut met_others = false;
+        for path in paths.iter_mut() {
+            if let Some(seller_id) = path.seller_id
+                && path.is_younger_than_the_sale(&states, walk_depth)
+            {
+                path.ids = past_path(conn, seller_id, path.as_of, walk_depth).await?;
+                met_others = true;
+            }
         }
-        states.present.sort_unstable_by_key(|(id, ..)| *id);
-        let changed_since: Vec<(Uuid, DateTime<Utc>)> = walks
-            .flat_map(|(as_of, ids)| ids.iter().map(move |id| (*id, as_of)))
+        if met_others {
+            states.read_present(conn, paths).await?;
+        }
+        let changed_since: Vec<(Uuid, DateTime<Utc>)> = paths
+            .iter()
+            .flat_map(|path| path.ids.iter().map(|id| (*id, path.as_of)))
             .filter(|(id, as_of)| {
-                let since = states.find(*id).and_then(|(_, since)| since);
+                let since = states.find(*id).and_then(|present| present.state_since);
                 since.is_some_and(|since| *as_of < since)
             })
             .collect();
@@ -226,6 +260,48 @@ impl States {
             states.read_past(conn, changed_since).await?;
         }
         Ok(states)
+    }
+
+    /// Reads members as they are, those whom it does not know yet.
+    async fn read_present(
+        &mut self,
+        conn: &mut PgConnection,
+        paths: &[Path],
+    ) -> Result<(), StoreError> {
+        let mut ids: Vec<Uuid> = paths.iter().flat_map(|path| &path.ids).copied().collect();
+        // In the index's order neighbours share pages.
+        ids.sort_unstable();
+        ids.dedup();
+        ids.retain(|id| self.find(*id).is_none());
+        // One row of arrays: thousands of small rows would cost more than looking them up.
+        let found = sqlx::query!(
+            r#"
+            select coalesce(array_agg(m.id), '{}') as "ids!",
+                   coalesce(array_agg(m.rank), '{}') as "ranks!",
+                   coalesce(array_agg(m.status::text), '{}') as "statuses!",
+                   coalesce(array_agg(nullif(m.state_since, '-infinity')), '{}')
+                     as "state_since!: Vec<Option<DateTime<Utc>>>",
+                   coalesce(array_agg(nullif(m.sponsor_since, '-infinity')), '{}')
+                     as "sponsor_since!: Vec<Option<DateTime<Utc>>>"
+              from unnest($1::uuid[]) as wanted (id)
+             cross join lateral (
+                   select id, rank, status, state_since, sponsor_since
+                     from members where id = wanted.id offset 0) m
+            "#,
+            &ids,
+        )
+        .fetch_one(&mut *conn)
+        .await?;
+        self.present.reserve(found.ids.len());
+        for (place, id) in found.ids.iter().enumerate() {
+            self.present.push(Present {
+                visit: visit(*id, found.ranks[place], &found.statuses[place])?,
+                state_since: found.state_since[place],
+                sponsor_since: found.sponsor_since[place],
+            });
+        }
+        self.present.sort_unstable_by_key(|present| present.visit.member_id);
+        Ok(())
     }
 
     async fn read_past(
@@ -258,16 +334,17 @@ impl States {
 
     /// The member as of a moment.
     fn visit(&self, id: Uuid, as_of: DateTime<Utc>) -> Option<Visit> {
-        match self.find(id)? {
-            (_, Some(since)) if as_of < since => self.past.get(&(id, as_of)).copied(),
-            (visit, _) => Some(visit),
+        let present = self.find(id)?;
+        match present.state_since {
+            Some(since) if as_of < since => self.past.get(&(id, as_of)).copied(),
+            _ => Some(present.visit),
         }
     }
 
-    /// The member now, and since when.
-    fn find(&self, id: Uuid) -> Option<(Visit, Option<DateTime<Utc>>)> {
-        let place = self.present.binary_search_by_key(&id, |(id, ..)| *id).ok()?;
-        self.present.get(place).map(|(_, visit, since)| (*visit, *since))
+    /// The member now.
+    fn find(&self, id: Uuid) -> Option<Present> {
+        let place = self.present.binary_search_by_key(&id, |known| known.visit.member_id).ok()?;
+        self.present.get(place).copied()
     }
 }
 
@@ -277,26 +354,6 @@ fn visit(id: Uuid, rank: i16, status: &str) -> Result<Visit, StoreError> {
         rank: Rank(u8::try_from(rank).map_err(StoreError::damaged)?),
         status: status.parse::<MemberStatus>().map_err(StoreError::damaged)?,
     })
-}
-
-/// Puts the members of a walk in their order.
-fn inputs(
-    ids: &[Uuid],
-    depths: &[i16],
-    state: impl Fn(Uuid) -> Option<Visit>,
-) -> Result<Inputs, StoreError> {
-    let mut steps: Vec<(i16, Uuid)> = depths.iter().copied().zip(ids.iter().copied()).collect();
-    steps.sort_unstable_by_key(|(depth, _)| *depth);
-    let gapless = (0..).zip(&steps).all(|(place, (depth, _))| place == *depth);
-    let visits: Option<Vec<Visit>> = steps.iter().map(|(_, id)| state(*id)).collect();
-    let mut visits = visits.filter(|_| gapless).into_iter().flatten();
-    match visits.next() {
-        Some(seller) => Ok(Inputs { seller, upline: visits.collect() }),
-        None => Err(StoreError::damaged(format!(
-            "the tree has a gap above member {}; run `lineage verify`",
-            ids.first().copied().unwrap_or_default()
-        ))),
-    }
 }
 
 pub(crate) fn stored_amount(value: Decimal) -> Result<Amount, StoreError> {

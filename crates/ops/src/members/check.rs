@@ -2,8 +2,7 @@
 
 use std::collections::HashMap;
 
-use domain::network::{self, Arrangement, Link};
-use store::enrolment::DEPTH_MAX;
+use domain::network::{self, Arrangement, DEPTH_MAX, Link};
 use store::{PgConnection, StoreError, import};
 use uuid::Uuid;
 
@@ -48,7 +47,7 @@ pub(crate) async fn check(
         Ok(arrangement) => {
             let depths = depths(file, &arrangement, &uplines_above);
             for (place, depth) in depths.iter().enumerate() {
-                if *depth > usize::from(DEPTH_MAX.unsigned_abs()) {
+                if *depth > usize::from(DEPTH_MAX) {
                     let reason = format!("stands {depth} levels deep; the limit is {DEPTH_MAX}");
                     flaws.add(file.lines[place], reason);
                 }

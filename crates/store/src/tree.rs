@@ -1,0 +1,455 @@
+//! Questions about the tree, as it is and as it stood.
+//!
+//! The present is answered by the closure: a page costs what it returns, a count what it counts. A
+//! past moment is answered by the closure too when nobody has moved since; otherwise by walking the
+//! sponsor history, upwards as fast, downwards at the cost of everybody met on the way to the page.
+//!
+//! First sponsors, statuses and ranks hold from the beginning of time, so a question about a moment
+//! before somebody joined finds them in their first place; `joined_at` tells.
+//!
+//! Callers read inside [`begin`], so that all answers of a request are of one moment.
+
+use chrono::{DateTime, Utc};
+use domain::ladder::Rank;
+use domain::member::MemberStatus;
+use domain::network::DEPTH_MAX;
+use sqlx::{PgConnection, PgPool, Postgres, Transaction};
+use uuid::Uuid;
+
+use crate::StoreError;
+use crate::enrolment::Member;
+
+/// The moment that a question is about; `None`: the present.
+pub type AsOf = Option<DateTime<Utc>>;
+
+/// A member's place relative to another: how many levels above or below.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Place {
+    /// Levels between the two; 1 is the direct sponsor, or a direct member.
+    pub level: i32,
+    /// The member.
+    pub member_id: Uuid,
+}
+
+/// How many members stand on one level below a member.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LevelCount {
+    /// The level; 1 are the direct members.
+    pub level: i32,
+    /// How many stand on it.
+    pub members: i64,
+}
+
+/// How many members stand below one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Size {
+    /// The member.
+    pub member_id: Uuid,
+    /// Whom they sponsor themselves.
+    pub direct_members: i64,
+    /// Everybody below, on whatever level; without the member.
+    pub network_size: i64,
+}
+
+/// Begins a transaction that reads only, and sees one moment only.
+pub async fn begin(pool: &PgPool) -> Result<Transaction<'static, Postgres>, StoreError> {
+    Ok(pool.begin_with("begin isolation level repeatable read read only").await?)
+}
+
+/// The present, when nobody has moved since the moment: then the closure tells how the tree stood.
+async fn shape_as_of(conn: &mut PgConnection, as_of: AsOf) -> Result<AsOf, StoreError> {
+    let Some(moment) = as_of else { return Ok(None) };
+    let moved_since = sqlx::query_scalar!(
+        r#"select exists (select from member_sponsors
+                           where effective_at > $1 and effective_at > '-infinity') as "moved!""#,
+        moment,
+    );
+    Ok(moved_since.fetch_one(conn).await?.then_some(moment))
+}
+
+/// The member of an id, or of an external id.
+pub async fn resolve(conn: &mut PgConnection, name: &str) -> Result<Option<Uuid>, StoreError> {
+    let id = Uuid::try_parse(name).ok();
+    let found = sqlx::query_scalar!(
+        r#"
+        select id as "id!" from members where id = $1
+         union all
+        select id from members where external_id = $2
+         limit 1
+        "#,
+        id,
+        name,
+    );
+    Ok(found.fetch_optional(conn).await?)
+}
+
+/// Members as they were, in the order of the ids; unknown ones are left out.
+pub async fn members(
+    conn: &mut PgConnection,
+    ids: &[Uuid],
+    as_of: AsOf,
+) -> Result<Vec<Member>, StoreError> {
+    let rows = sqlx::query!(
+        r#"
+        select m.id, m.external_id, m.name, m.joined_at,
+               case when $2::timestamptz is null then m.sponsor_id else sponsor.sponsor_id end
+                 as "sponsor_id?",
+               coalesce(state.status, m.status)::text as "status!",
+               coalesce(state.rank, m.rank) as "rank!"
+          from unnest($1::uuid[]) with ordinality as wanted (id, turn)
+         cross join lateral (select * from members where id = wanted.id offset 0) m
+          left join lateral (
+               select sponsor_id from member_sponsors
+                where member_id = m.id and effective_at <= $2
+                order by effective_at desc limit 1) sponsor on true
+          left join lateral (
+               select status, rank from member_states
+                where member_id = m.id and effective_at <= $2
+                order by effective_at desc limit 1) state on true
+         order by wanted.turn
+        "#,
+        ids,
+        as_of,
+    )
+    .fetch_all(conn)
+    .await?;
+    rows.into_iter()
+        .map(|row| {
+            Ok(Member {
+                id: row.id,
+                external_id: row.external_id,
+                name: row.name,
+                sponsor_id: row.sponsor_id,
+                status: row.status.parse::<MemberStatus>().map_err(StoreError::damaged)?,
+                rank: Rank(u8::try_from(row.rank).map_err(StoreError::damaged)?),
+                joined_at: row.joined_at,
+            })
+        })
+        .collect()
+}
+
+/// Everybody above a member, the sponsor first, from the level after `after_level` on.
+pub async fn upline(
+    conn: &mut PgConnection,
+    of: Uuid,
+    as_of: AsOf,
+    after_level: i32,
+    limit: i64,
+) -> Result<Vec<Place>, StoreError> {
+    let places = match as_of {
+        None => {
+            sqlx::query_as!(
+                Place,
+                r#"
+                select depth::integer as "level!", ancestor_id as "member_id!"
+                  from member_tree_paths
+                 where descendant_id = $1 and depth > greatest($2, 0)
+                 order by depth
+                 limit $3
+                "#,
+                of,
+                after_level,
+                limit,
+            )
+            .fetch_all(conn)
+            .await?
+        }
+        Some(moment) => {
+            sqlx::query_as!(
+                Place,
+                r#"
+                select depth as "level!", ancestor_id as "member_id!"
+                  from upline_as_of($1, $2, $5)
+                 where depth > $3
+                 order by depth
+                 limit $4
+                "#,
+                of,
+                moment,
+                after_level,
+                limit,
+                i32::from(DEPTH_MAX) + 1,
+            )
+            .fetch_all(conn)
+            .await?
+        }
+    };
+    Ok(places)
+}
+
+/// Everybody below a member, `levels` levels down, level by level and on each by id, after a place.
+pub async fn downline(
+    conn: &mut PgConnection,
+    of: Uuid,
+    as_of: AsOf,
+    levels: u16,
+    after: Option<Place>,
+    limit: i64,
+) -> Result<Vec<Place>, StoreError> {
+    let after = after.unwrap_or(Place { level: 0, member_id: Uuid::max() });
+    let levels = levels.min(DEPTH_MAX);
+    let places = match shape_as_of(conn, as_of).await? {
+        None => {
+            sqlx::query_as!(
+                Place,
+                r#"
+                select depth::integer as "level!", descendant_id as "member_id!"
+                  from member_tree_paths
+                 where ancestor_id = $1 and (depth, descendant_id) > ($2, $3) and depth <= $4
+                 order by depth, descendant_id
+                 limit $5
+                "#,
+                of,
+                // Depths are small; a greater level is after everything.
+                i16::try_from(after.level).unwrap_or(i16::MAX),
+                after.member_id,
+                i16::try_from(levels).unwrap_or(i16::MAX),
+                limit,
+            )
+            .fetch_all(conn)
+            .await?
+        }
+        Some(moment) => {
+            sqlx::query_as!(
+                Place,
+                r#"
+                select depth as "level!", member_id as "member_id!"
+                  from downline_as_of($1, $2, $3)
+                 where (depth, member_id) > ($4, $5)
+                 order by depth, member_id
+                 limit $6
+                "#,
+                of,
+                moment,
+                i32::from(levels),
+                after.level,
+                after.member_id,
+                limit,
+            )
+            .fetch_all(conn)
+            .await?
+        }
+    };
+    Ok(places)
+}
+
+/// How many members stand on each level below a member. Levels without anybody are left out.
+pub async fn level_counts(
+    conn: &mut PgConnection,
+    of: Uuid,
+    as_of: AsOf,
+) -> Result<Vec<LevelCount>, StoreError> {
+    let counts = match shape_as_of(conn, as_of).await? {
+        None => {
+            sqlx::query_as!(
+                LevelCount,
+                r#"
+                select depth::integer as "level!", count(*) as "members!"
+                  from member_tree_paths
+                 where ancestor_id = $1 and depth > 0
+                 group by depth
+                 order by depth
+                "#,
+                of,
+            )
+            .fetch_all(conn)
+            .await?
+        }
+        Some(moment) => {
+            sqlx::query_as!(
+                LevelCount,
+                r#"
+                select depth as "level!", count(*) as "members!"
+                  from downline_as_of($1, $2, $3)
+                 group by depth
+                 order by depth
+                "#,
+                of,
+                moment,
+                i32::from(DEPTH_MAX) + 1,
+            )
+            .fetch_all(conn)
+            .await?
+        }
+    };
+    Ok(counts)
+}
+
+/// The sizes of members' networks, counted exactly, in the order of the ids.
+pub async fn sizes(
+    conn: &mut PgConnection,
+    ids: &[Uuid],
+    as_of: AsOf,
+) -> Result<Vec<Size>, StoreError> {
+    let sizes = match shape_as_of(conn, as_of).await? {
+        None => {
+            sqlx::query_as!(
+                Size,
+                r#"
+                select wanted.id as "member_id!", below.direct as "direct_members!",
+                       below.network as "network_size!"
+                  from unnest($1::uuid[]) with ordinality as wanted (id, turn)
+                 cross join lateral (
+                       select count(*) filter (where depth = 1) as direct, count(*) as network
+                         from member_tree_paths
+                        where ancestor_id = wanted.id and depth > 0) below
+                 order by wanted.turn
+                "#,
+                ids,
+            )
+            .fetch_all(conn)
+            .await?
+        }
+        Some(moment) => {
+            sqlx::query_as!(
+                Size,
+                r#"
+                select wanted.id as "member_id!", below.direct as "direct_members!",
+                       below.network as "network_size!"
+                  from unnest($1::uuid[]) with ordinality as wanted (id, turn)
+                 cross join lateral (
+                       select count(*) filter (where depth = 1) as direct, count(*) as network
+                         from downline_as_of(wanted.id, $2, $3)) below
+                 order by wanted.turn
+                "#,
+                ids,
+                moment,
+                i32::from(DEPTH_MAX) + 1,
+            )
+            .fetch_all(conn)
+            .await?
+        }
+    };
+    Ok(sizes)
+}
+
+/// How many levels one member stands above another; `None`: they do not. Nobody is above
+/// themselves.
+pub async fn levels_above(
+    conn: &mut PgConnection,
+    above: Uuid,
+    below: Uuid,
+    as_of: AsOf,
+) -> Result<Option<i32>, StoreError> {
+    let level = match as_of {
+        None => {
+            sqlx::query_scalar!(
+                r#"
+                select depth::integer as "level!"
+                  from member_tree_paths
+                 where descendant_id = $2 and ancestor_id = $1 and depth > 0
+                "#,
+                above,
+                below,
+            )
+            .fetch_optional(conn)
+            .await?
+        }
+        Some(moment) => {
+            sqlx::query_scalar!(
+                r#"
+                select depth as "level!"
+                  from upline_as_of($2, $3, $4)
+                 where ancestor_id = $1
+                "#,
+                above,
+                below,
+                moment,
+                i32::from(DEPTH_MAX) + 1,
+            )
+            .fetch_optional(conn)
+            .await?
+        }
+    };
+    Ok(level)
+}
+
+/// A member and everybody above, from the member upwards.
+pub async fn member_and_upline(
+    conn: &mut PgConnection,
+    of: Uuid,
+    as_of: AsOf,
+) -> Result<Vec<Uuid>, StoreError> {
+    let above = upline(conn, of, as_of, 0, i64::from(DEPTH_MAX) + 1).await?;
+    Ok(std::iter::once(of).chain(above.into_iter().map(|place| place.member_id)).collect())
+}
+
+/// One recorded change of a member.
+#[derive(Clone, Debug)]
+pub struct RecordedChange {
+    /// When it was recorded.
+    pub recorded_at: DateTime<Utc>,
+    /// From when on it holds; `None`: from the beginning of time, or it was refused before that
+    /// was decided.
+    pub effective_at: Option<DateTime<Utc>>,
+    /// `ENROLMENT`, `MOVE` or `STATE`.
+    pub kind: String,
+    /// Why it was refused, if it was.
+    pub refusal: Option<String>,
+    /// Sponsors before and after.
+    pub sponsors: (Option<Uuid>, Option<Uuid>),
+    /// Statuses before and after.
+    pub statuses: (Option<String>, Option<String>),
+    /// Ranks before and after.
+    pub ranks: (Option<Rank>, Option<Rank>),
+    /// How many moved.
+    pub subtree_size: Option<i32>,
+    /// Who did it.
+    pub actor: String,
+    /// For whom.
+    pub on_behalf_of: Option<String>,
+    /// Why.
+    pub reason: String,
+}
+
+/// Everything that is recorded of a member: the enrolment, then every change asked for, refused
+/// ones too, in the order of recording.
+pub async fn history(
+    conn: &mut PgConnection,
+    of: Uuid,
+) -> Result<Vec<RecordedChange>, StoreError> {
+    let rows = sqlx::query!(
+        r#"
+        select * from (
+          select s.recorded_at as "recorded_at!", 0::bigint as "turn!",
+                 null::timestamptz as effective_at, 'ENROLMENT' as "kind!",
+                 null as refusal, null::uuid as old_sponsor_id, s.sponsor_id as new_sponsor_id,
+                 null as old_status, t.status::text as new_status,
+                 null::smallint as old_rank, t.rank as new_rank, null::integer as subtree_size,
+                 s.actor as "actor!", null as on_behalf_of, s.reason as "reason!"
+            from member_sponsors s
+            join member_states t using (member_id, effective_at)
+           where s.member_id = $1 and effective_at = '-infinity'
+          union all
+          select recorded_at, id, effective_at, kind, refusal, old_sponsor_id, new_sponsor_id,
+                 old_status::text, new_status::text, old_rank, new_rank, subtree_size,
+                 actor, on_behalf_of, reason
+            from member_changes
+           where member_id = $1) changes
+         order by 2
+        "#,
+        of,
+    )
+    .fetch_all(conn)
+    .await?;
+    let rank = |place: Option<i16>| -> Result<Option<Rank>, StoreError> {
+        place.map(|place| u8::try_from(place).map(Rank).map_err(StoreError::damaged)).transpose()
+    };
+    rows.into_iter()
+        .map(|row| {
+            Ok(RecordedChange {
+                recorded_at: row.recorded_at,
+                effective_at: row.effective_at,
+                kind: row.kind,
+                refusal: row.refusal,
+                sponsors: (row.old_sponsor_id, row.new_sponsor_id),
+                statuses: (row.old_status, row.new_status),
+                ranks: (rank(row.old_rank)?, rank(row.new_rank)?),
+                subtree_size: row.subtree_size,
+                actor: row.actor,
+                on_behalf_of: row.on_behalf_of,
+                reason: row.reason,
+            })
+        })
+        .collect()
+}
