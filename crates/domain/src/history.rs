@@ -12,7 +12,7 @@
 //!
 //! Changes of one moment are simultaneous: what counts is the network after all of them.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use chrono::{DateTime, Utc};
 use thiserror::Error;
@@ -379,7 +379,7 @@ impl Replay {
             movers.sort_unstable();
             for mover in movers {
                 match self.follow(mover, at) {
-                    Followed::ToTheTop => {}
+                    Followed::ToTheEnd => {}
                     Followed::InACircle(circle) => self.blame(&circle, mover, at, &mut found),
                     Followed::TooFar => {
                         let place = self.sponsors[&mover].get(&at).and_then(|entry| entry.place);
@@ -391,8 +391,7 @@ impl Replay {
         self.refusals.extend(found);
     }
 
-    /// Walks upwards from a member as of a moment. Who walks into a circle above them is told that
-    /// it is too far; those in the circle are found by themselves.
+    /// Walks upwards from a member as of a moment.
     fn follow(&self, from: Uuid, at: DateTime<Utc>) -> Followed {
         let mut path = vec![from];
         let mut next = self.sponsor_at(from, at);
@@ -401,12 +400,15 @@ impl Replay {
                 return Followed::InACircle(path);
             }
             if path.len() > usize::from(DEPTH_MAX) {
-                return Followed::TooFar;
+                // A circle further up is the fault of those who are in it.
+                let others: HashSet<&Uuid> = path.iter().collect();
+                let is_circle = others.len() < path.len();
+                return if is_circle { Followed::ToTheEnd } else { Followed::TooFar };
             }
             path.push(id);
             next = self.sponsor_at(id, at);
         }
-        Followed::ToTheTop
+        Followed::ToTheEnd
     }
 
     /// Names every new move that takes part in a circle that arises at `at`.
@@ -498,8 +500,11 @@ impl Replay {
 
 /// Where following sponsors leads.
 enum Followed {
-    ToTheTop,
+    /// To the top of the tree, or into a circle of others.
+    ToTheEnd,
+    /// Back to the member; those on the way.
     InACircle(Vec<Uuid>),
+    /// Past the greatest depth.
     TooFar,
 }
 

@@ -7,8 +7,10 @@ use serde::Serialize;
 use store::StoreError;
 use utoipa::ToSchema;
 
-/// Seconds after which a client may try again while PostgreSQL is away.
+/// Seconds after which a client may try again while PostgreSQL is away or something is locked.
 const RETRY_AFTER_SECONDS: &str = "2";
+/// SQLSTATE of a statement that waited for a lock as long as `lock_timeout` lets it.
+const LOCK_NOT_AVAILABLE: &str = "55P03";
 
 /// What went wrong with a request, as `application/problem+json`.
 #[derive(Clone, Debug, Serialize, ToSchema)]
@@ -99,7 +101,7 @@ impl Problem {
         Self::new(StatusCode::REQUEST_TIMEOUT, "too-slow", "The request took too long", detail)
     }
 
-    /// PostgreSQL is away or everything is busy. Nothing was accepted.
+    /// PostgreSQL is away, or somebody else holds what is needed. Nothing was accepted.
     pub(crate) fn unavailable(detail: impl ToString) -> Self {
         let title = "Temporarily unavailable";
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", title, detail)
@@ -117,11 +119,23 @@ impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
         if matches!(error, StoreError::Damaged(_)) || error.is_about_data() {
             tracing::error!(%error, "a request failed");
-            Self::internal()
-        } else {
-            tracing::warn!(%error, "PostgreSQL is not available");
-            Self::unavailable("the database is not available; nothing was accepted, try again")
+            return Self::internal();
         }
+        if let StoreError::Locked(what) = &error {
+            tracing::warn!(%error, "a request waited for a lock in vain");
+            return Self::unavailable(format!(
+                "the {what} is being changed by somebody else and stayed locked for too long; \
+                 nothing was changed, try again"
+            ));
+        }
+        if error.is_transient_conflict() || error.sqlstate().as_deref() == Some(LOCK_NOT_AVAILABLE) {
+            tracing::warn!(%error, "a request met another one");
+            return Self::unavailable(
+                "somebody else is changing the same at this moment; nothing was changed, try again",
+            );
+        }
+        tracing::warn!(%error, "PostgreSQL is not available");
+        Self::unavailable("the database is not available; nothing was accepted, try again")
     }
 }
 

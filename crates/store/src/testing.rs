@@ -157,6 +157,45 @@ impl World {
         }
     }
 
+    /// Fails unless the closure is what following sponsors gives, without a circle, and every
+    /// member's history ends in their present sponsor, status and rank. For trees of at most a
+    /// hundred levels.
+    pub async fn assert_tree_is_sound(&self) {
+        let closure: Vec<String> = sqlx::query_scalar(
+            "with recursive walk (descendant, ancestor, depth) as (
+               select id, id, 0 from members
+               union all
+               select walk.descendant, m.sponsor_id, walk.depth + 1
+                 from walk join members m on m.id = walk.ancestor
+                where m.sponsor_id is not null and walk.depth <= 100)
+             select format('%s above %s: %s levels by sponsors, %s in the closure',
+                           coalesce(walk.ancestor, p.ancestor_id),
+                           coalesce(walk.descendant, p.descendant_id), walk.depth, p.depth)
+               from walk
+               full join member_tree_paths p
+                 on p.descendant_id = walk.descendant and p.ancestor_id = walk.ancestor
+                and p.depth = walk.depth
+              where walk.depth is null or p.depth is null or walk.depth > 100",
+        )
+        .fetch_all(&self.owner)
+        .await
+        .expect("compare the closure");
+        assert!(closure.is_empty(), "the closure is wrong: {closure:#?}");
+        let histories: Vec<Uuid> = sqlx::query_scalar(
+            "select m.id from members m
+              where (m.sponsor_id, m.sponsor_since) is distinct from
+                    (select (s.sponsor_id, s.effective_at) from member_sponsors s
+                      where s.member_id = m.id order by s.effective_at desc limit 1)
+                 or (m.status, m.rank, m.state_since) is distinct from
+                    (select (t.status, t.rank, t.effective_at) from member_states t
+                      where t.member_id = m.id order by t.effective_at desc limit 1)",
+        )
+        .fetch_all(&self.owner)
+        .await
+        .expect("compare histories");
+        assert!(histories.is_empty(), "history does not end in the present of {histories:?}");
+    }
+
     /// Waits until every recorded event has an outcome.
     pub async fn wait_until_settled(&self) {
         let query = "select not exists (select from event_state where state <> 'settled')";

@@ -4,5 +4,7 @@
 mod append_only;
 mod applying;
 mod feed;
-mod upline;
+mod histories;
+mod model;
+mod races;
 mod writing;
