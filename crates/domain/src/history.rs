@@ -211,11 +211,7 @@ pub type Refusals = Vec<(usize, Refusal)>;
 
 /// Checks changes, all or none. `now` is where changes without a moment stand, after everything
 /// that is recorded.
-pub fn plan(
-    changes: &[Change],
-    recorded: &Recorded,
-    now: DateTime<Utc>,
-) -> Result<Plan, Refusals> {
+pub fn plan(changes: &[Change], recorded: &Recorded, now: DateTime<Utc>) -> Result<Plan, Refusals> {
     let mut replay = Replay::new(recorded, now);
     for (place, change) in changes.iter().enumerate() {
         replay.add(place, change);
@@ -338,7 +334,8 @@ impl Replay {
             Some(Entry { value: (status, rank), .. }) => {
                 // One says the status, the other the rank: together they are one change.
                 let (new_status, new_rank) = new.value;
-                if (status.is_some() && new_status.is_some()) || (rank.is_some() && new_rank.is_some())
+                if (status.is_some() && new_status.is_some())
+                    || (rank.is_some() && new_rank.is_some())
                 {
                     return Some(Refusal::Contradiction);
                 }
@@ -437,9 +434,9 @@ impl Replay {
                 if before == entry.value {
                     found.push((place, Refusal::NothingChanges));
                 } else if let Some(sponsor_id) = entry.value
-                    && self.state_at(sponsor_id, *at).is_some_and(|state| {
-                        state.status == MemberStatus::Terminated
-                    })
+                    && self
+                        .state_at(sponsor_id, *at)
+                        .is_some_and(|state| state.status == MemberStatus::Terminated)
                 {
                     found.push((place, Refusal::TerminatedSponsor { sponsor_id }));
                 }
@@ -551,9 +548,10 @@ pub fn level_changes(old_upline: &[Uuid], new_upline: &[Uuid]) -> Vec<LevelChang
         before: level(old_upline, *id),
         after: Some(place + 1),
     });
-    let lost = old_upline.iter().enumerate().filter(|(_, id)| !new_upline.contains(id)).map(
-        |(place, id)| LevelChange { ancestor_id: *id, before: Some(place + 1), after: None },
-    );
+    let lost =
+        old_upline.iter().enumerate().filter(|(_, id)| !new_upline.contains(id)).map(
+            |(place, id)| LevelChange { ancestor_id: *id, before: Some(place + 1), after: None },
+        );
     kept_or_gained.chain(lost).collect()
 }
 

@@ -143,6 +143,21 @@ fn status_and_rank_change_each_by_itself() {
 }
 
 #[test]
+fn the_tree_has_a_bottom() {
+    let depth = u128::from(DEPTH_MAX);
+    // A chain as deep as it may be, and two beside it.
+    let mut sponsors: Vec<u128> = (0..=depth).collect();
+    sponsors.extend([0, 0]);
+    let known = recorded(&sponsors);
+    let (deepest, other) = (depth + 1, depth + 2);
+    assert_eq!(causes(&[moved(other, deepest - 1, 1)], &known), []);
+    assert_eq!(causes(&[moved(other, deepest, 1)], &known), [(0, "too_deep")]);
+    // Whoever moves below a circle of others is not told that it is too deep there.
+    let circle = [moved(other, 2, 1), moved(1, 2, 1)];
+    assert_eq!(causes(&circle, &known), [(1, "own_descendant")]);
+}
+
+#[test]
 fn levels_are_compared_for_everybody_above() {
     let change = |ancestor, before, after| LevelChange { ancestor_id: id(ancestor), before, after };
     assert_eq!(

@@ -1,8 +1,10 @@
 //! `lineage verify`: the proof that what is stored is what the rules say.
 //!
 //! Outcomes are read in pages in the order of event ids and computed again; then the books are
-//! checked for rows that nothing accounts for, and the closure table against the sponsors. Memory
+//! checked for rows that nothing accounts for, and the tree for what contradicts itself. Memory
 //! stays within a page, whatever the ledger's size.
+
+mod tree;
 
 use std::process::ExitCode;
 use std::time::Instant;
@@ -13,7 +15,7 @@ use indicatif::ProgressBar;
 use serde::Serialize;
 use serde_json::json;
 use store::audit::{self, StoredOutcome};
-use store::{PgPool, StoreError, enrolment, plans, programme};
+use store::{PgPool, StoreError, plans, programme};
 use uuid::Uuid;
 
 use crate::connection::DatabaseArgs;
@@ -24,6 +26,7 @@ use crate::{failure, progress, recompute};
 const PAGE: i64 = 1000;
 /// Findings of one kind that are listed from the checks of whole tables.
 const LISTED_MAX: i64 = 100;
+const COMPARE_WITH_BACKUP: &str = "compare with a backup; rows were changed past the triggers";
 
 /// `lineage verify`
 #[derive(Debug, clap::Args)]
@@ -56,7 +59,7 @@ pub(crate) struct Report {
     pub(crate) lines: u64,
     /// Members whose place in the tree was checked.
     pub(crate) members: i64,
-    /// Closure rows that are missing or too many, at most a hundred of each.
+    /// Closure rows that are missing or too many.
     pub(crate) closure_differences: usize,
     /// Everything that was found.
     pub(crate) findings: u64,
@@ -78,8 +81,9 @@ pub(crate) async fn run(
         bar.suspend(|| found(&finding))
     };
     check_outcomes(pool, bar, &mut report, &mut found).await?;
-    bar.set_message("checking the tree");
-    check_tables(pool, &mut report, &mut found).await?;
+    bar.set_message("looking for orphans");
+    check_orphans(pool, &mut found).await?;
+    tree::check(pool, bar, &mut report, &mut found).await?;
     bar.finish_and_clear();
     report.findings = findings;
     report.seconds = (begun.elapsed().as_secs_f64() * 1000.0).round() / 1000.0;
@@ -129,54 +133,30 @@ fn problems(outcome: &StoredOutcome, book: &RuleBook, calendar: &Programme) -> V
     }
 }
 
-/// Looks for rows that nothing accounts for, and compares the closure table with the sponsors.
-async fn check_tables(
+/// Looks for outcomes and lines that nothing accounts for.
+async fn check_orphans(
     pool: &PgPool,
-    report: &mut Report,
     found: &mut impl FnMut(Finding) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
     let mut tx = pool.begin().await.map_err(StoreError::from)?;
     audit::hold_snapshot(&mut tx).await?;
-    report.members = enrolment::count(&mut tx).await?;
     let orphans = audit::orphans(&mut tx, LISTED_MAX).await?;
-    let backup = "compare with a backup; rows were changed past the triggers";
+    tx.rollback().await.map_err(StoreError::from)?;
     let kinds = [
-        ("event", orphans.lines_without_outcome, "has ledger lines but no outcome", backup),
-        ("event", orphans.outcomes_without_event, "has an outcome but is not recorded", backup),
-        ("member", orphans.members_without_sponsor, "has a sponsor who does not exist", backup),
-        (
-            "member",
-            orphans.members_off_history,
-            "has another sponsor, status or rank than the history ends in",
-            backup,
-        ),
+        (orphans.lines_without_outcome, "has ledger lines but no outcome"),
+        (orphans.outcomes_without_event, "has an outcome but is not recorded"),
     ];
-    for (about, ids, problem, advice) in kinds {
+    for (ids, problem) in kinds {
         for id in ids {
-            found(Finding { about, id: id.to_string(), problem: problem.to_owned(), advice })?;
+            found(Finding {
+                about: "event",
+                id: id.to_string(),
+                problem: problem.to_owned(),
+                advice: COMPARE_WITH_BACKUP,
+            })?;
         }
     }
-    let (missing, surplus) = audit::closure_differences(&mut tx, LISTED_MAX).await?;
-    report.closure_differences = missing.len() + surplus.len();
-    for (ancestor, descendant, depth) in missing {
-        let problem = format!("lacks the closure row for {ancestor}, {depth} above");
-        found(closure_finding(descendant, problem))?;
-    }
-    for (ancestor, descendant, depth) in surplus {
-        let problem = format!("has a wrong closure row: {ancestor}, {depth} above");
-        found(closure_finding(descendant, problem))?;
-    }
-    tx.rollback().await.map_err(StoreError::from)?;
     Ok(())
-}
-
-fn closure_finding(member: Uuid, problem: String) -> Finding {
-    Finding {
-        about: "member",
-        id: member.to_string(),
-        problem,
-        advice: "stop the workers and restore member_tree_paths from a backup",
-    }
 }
 
 /// Verifies and prints. A closed stdout means that there was something to print: not proved.

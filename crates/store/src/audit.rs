@@ -166,17 +166,13 @@ pub async fn hold_snapshot(conn: &mut PgConnection) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Rows that no outcome, event or member accounts for. At most `limit` of each kind.
+/// Rows that no outcome or event accounts for. At most `limit` of each kind.
 #[derive(Clone, Debug, Default)]
 pub struct Orphans {
     /// Events with ledger lines but without an outcome.
     pub lines_without_outcome: Vec<Uuid>,
     /// Outcomes without an event.
     pub outcomes_without_event: Vec<Uuid>,
-    /// Members whose sponsor does not exist.
-    pub members_without_sponsor: Vec<Uuid>,
-    /// Members whose history does not end in their present sponsor, status and rank.
-    pub members_off_history: Vec<Uuid>,
 }
 
 /// Looks for rows that nothing accounts for.
@@ -195,79 +191,7 @@ pub async fn orphans(conn: &mut PgConnection, limit: i64) -> Result<Orphans, Sto
           where not exists (select from events e where e.id = o.event_id) limit $1",
         limit
     )
-    .fetch_all(&mut *conn)
-    .await?;
-    let members_without_sponsor = sqlx::query_scalar!(
-        "select m.id from members m
-          where m.sponsor_id is not null
-            and not exists (select from members s where s.id = m.sponsor_id) limit $1",
-        limit
-    )
-    .fetch_all(&mut *conn)
-    .await?;
-    let members_off_history = sqlx::query_scalar!(
-        r#"
-        select m.id
-          from members m
-          left join (select distinct on (member_id) member_id, sponsor_id
-                       from member_sponsors order by member_id, effective_at desc) s
-                 on s.member_id = m.id
-          left join (select distinct on (member_id) member_id, status, rank
-                       from member_states order by member_id, effective_at desc) t
-                 on t.member_id = m.id
-         where s.member_id is null or t.member_id is null
-            or s.sponsor_id is distinct from m.sponsor_id
-            or t.status <> m.status or t.rank <> m.rank
-         limit $1
-        "#,
-        limit
-    )
     .fetch_all(conn)
     .await?;
-    Ok(Orphans {
-        lines_without_outcome,
-        outcomes_without_event,
-        members_without_sponsor,
-        members_off_history,
-    })
-}
-
-/// A closure row that is wrong: (ancestor, descendant, depth).
-pub type ClosureRow = (Uuid, Uuid, i16);
-
-/// Compares the closure table with the one that sponsor pointers imply. Returns rows that are
-/// missing and rows that are too many, at most `limit` of each.
-pub async fn closure_differences(
-    conn: &mut PgConnection,
-    limit: i64,
-) -> Result<(Vec<ClosureRow>, Vec<ClosureRow>), StoreError> {
-    sqlx::query!(
-        r#"
-        create temporary table implied_paths on commit drop as
-        with recursive walk as (
-          select id as ancestor_id, id as descendant_id, 0 as depth from members
-          union all
-          select m.sponsor_id, walk.descendant_id, walk.depth + 1
-            from walk join members m on m.id = walk.ancestor_id
-           where m.sponsor_id is not null and walk.depth < 5001)
-        select ancestor_id, descendant_id, depth::smallint as depth from walk
-        "#
-    )
-    .execute(&mut *conn)
-    .await?;
-    let missing = sqlx::query_as::<_, ClosureRow>(
-        "select ancestor_id, descendant_id, depth from implied_paths
-         except select ancestor_id, descendant_id, depth from member_tree_paths limit $1",
-    )
-    .bind(limit)
-    .fetch_all(&mut *conn)
-    .await?;
-    let surplus = sqlx::query_as::<_, ClosureRow>(
-        "select ancestor_id, descendant_id, depth from member_tree_paths
-         except select ancestor_id, descendant_id, depth from implied_paths limit $1",
-    )
-    .bind(limit)
-    .fetch_all(conn)
-    .await?;
-    Ok((missing, surplus))
+    Ok(Orphans { lines_without_outcome, outcomes_without_event })
 }

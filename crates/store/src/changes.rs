@@ -269,7 +269,8 @@ async fn rewrite_closure(
     conn: &mut PgConnection,
     moves: &[AppliedMove],
 ) -> Result<Vec<Uuid>, StoreError> {
-    let present = || moves.iter().map(|done| done.planned).filter(|move_| move_.holds_until.is_none());
+    let present =
+        || moves.iter().map(|done| done.planned).filter(|move_| move_.holds_until.is_none());
     for PlannedMove { member_id, .. } in present() {
         sqlx::query!(
             r#"
@@ -521,8 +522,7 @@ async fn record_refusals(
     let members: Vec<Uuid> = refused().map(|(change, _)| change.member_id).collect();
     let moments: Vec<Option<DateTime<Utc>>> =
         refused().map(|(change, _)| change.effective_at).collect();
-    let causes: Vec<String> =
-        refused().map(|(_, refusal)| refusal.cause().to_owned()).collect();
+    let causes: Vec<String> = refused().map(|(_, refusal)| refusal.cause().to_owned()).collect();
     let mut sponsors = Vec::with_capacity(first.len());
     let mut statuses = Vec::with_capacity(first.len());
     let mut ranks = Vec::with_capacity(first.len());

@@ -26,6 +26,7 @@ pub mod sweep;
 #[cfg(feature = "testing")]
 pub mod testing;
 pub mod tree;
+pub mod tree_audit;
 
 pub use error::StoreError;
 pub use sqlx::{PgConnection, PgPool};

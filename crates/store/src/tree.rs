@@ -404,10 +404,7 @@ pub struct RecordedChange {
 
 /// Everything that is recorded of a member: the enrolment, then every change asked for, refused
 /// ones too, in the order of recording.
-pub async fn history(
-    conn: &mut PgConnection,
-    of: Uuid,
-) -> Result<Vec<RecordedChange>, StoreError> {
+pub async fn history(conn: &mut PgConnection, of: Uuid) -> Result<Vec<RecordedChange>, StoreError> {
     let rows = sqlx::query!(
         r#"
         select * from (

@@ -36,6 +36,7 @@ async fn l3_no_role_can_rewrite_what_is_append_only() {
         "commission_rules",
         "member_sponsors",
         "member_states",
+        "member_changes",
     ] {
         assert!(tables.iter().any(|table| table == expected), "{expected} is not guarded");
     }
@@ -93,12 +94,20 @@ async fn each_role_has_the_least_rights() {
         "insert into api_keys (id, name, secret_hash, scopes) values ('x', 'x', '', '{admin}')";
     let insert_member = "insert into members (id, status, rank, joined_at) \
         values (gen_random_uuid(), 'ACTIVE', 0, now())";
+    let insert_change = "insert into member_changes (kind, member_id, effective_at, actor, reason) \
+        values ('MOVE', gen_random_uuid(), now(), 'x', 'x')";
     for (statement, may) in [
         (insert_ledger, [false, true, false]),
         (&into_partition, [false, false, false]),
         (insert_member, [true, false, true]),
         (insert_key, [false, false, true]),
-        ("update members set sponsor_id = null", [false, false, false]),
+        ("update members set sponsor_id = null", [true, false, true]),
+        ("update members set id = gen_random_uuid()", [false, false, false]),
+        ("update members set joined_at = now()", [false, false, false]),
+        ("delete from members", [false, false, false]),
+        ("delete from member_tree_paths", [true, false, true]),
+        ("update member_tree_paths set depth = 0", [false, false, false]),
+        (insert_change, [true, false, true]),
         ("update programme set period = 'month'", [false, false, true]),
         ("delete from event_failures", [false, true, false]),
         ("update api_keys set secret_hash = ''", [false, false, false]),

@@ -19,7 +19,7 @@ use store::events::{self, Facts, NewEvent};
 use store::settling::{self, Outcome, Walk};
 use store::testing::World;
 use store::tree::{self, Place};
-use store::{PgConnection, PgPool, audit};
+use store::{PgConnection, PgPool, tree_audit};
 use uuid::Uuid;
 
 use crate::model::{Model, Moment, id};
@@ -27,13 +27,31 @@ use crate::model::{Model, Moment, id};
 /// One thing that happens. Members are chosen among those enrolled by then; `None` moments are now.
 #[derive(Clone, Debug)]
 enum Step {
-    Enrol { sponsor: Option<usize>, status: MemberStatus, rank: u8 },
-    Move { member: usize, sponsor: Option<usize>, minute: Option<i64> },
-    SetState { member: usize, status: Option<MemberStatus>, rank: Option<u8>, minute: Option<i64> },
-    Sell { seller: usize, minute: Option<i64> },
+    Enrol {
+        sponsor: Option<usize>,
+        status: MemberStatus,
+        rank: u8,
+    },
+    Move {
+        member: usize,
+        sponsor: Option<usize>,
+        minute: Option<i64>,
+    },
+    SetState {
+        member: usize,
+        status: Option<MemberStatus>,
+        rank: Option<u8>,
+        minute: Option<i64>,
+    },
+    Sell {
+        seller: usize,
+        minute: Option<i64>,
+    },
     /// Settles every sale whose number leaves no remainder: the order of settlement is not that of
     /// the sales.
-    Settle { every: usize },
+    Settle {
+        every: usize,
+    },
 }
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
@@ -59,12 +77,8 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
 #[test]
 fn l8_whatever_happens_in_whatever_order_a_sale_sees_its_own_moment() {
     let runtime = tokio::runtime::Runtime::new().unwrap();
-    let config = Config {
-        cases: 12,
-        failure_persistence: None,
-        max_shrink_iters: 60,
-        ..Config::default()
-    };
+    let config =
+        Config { cases: 12, failure_persistence: None, max_shrink_iters: 60, ..Config::default() };
     let mut runner = TestRunner::new(config);
     println!("proptest prints the failing case; PROPTEST_RNG_SEED repeats a run");
     runner
@@ -175,8 +189,7 @@ impl<'a> History<'a> {
     async fn change(&self, member: usize, what: What, at: Option<i64>) -> Result<Moment, Moment> {
         let effective_at = at.map(minute);
         let change = Change { member_id: id(member), effective_at, what };
-        let order =
-            Order { changes: &[change], actor: "test", on_behalf_of: None, reason: "test" };
+        let order = Order { changes: &[change], actor: "test", on_behalf_of: None, reason: "test" };
         let mut tx = self.ingest.begin().await.unwrap();
         let applied = changes::apply(&mut tx, &order).await.unwrap();
         tx.commit().await.unwrap();
@@ -265,9 +278,12 @@ impl<'a> History<'a> {
                 self.check_questions(&mut conn, member, as_of).await;
             }
         }
-        let mut owner = self.world.owner.begin().await.unwrap();
-        let orphans = audit::orphans(&mut owner, 10).await.unwrap();
-        assert!(orphans.members_off_history.is_empty(), "{orphans:?}");
+        let page = tree_audit::page(&mut conn, None, 1000).await.unwrap();
+        assert_eq!(page.members, self.model.len() as i64);
+        let flaws = (page.suspects, page.without_beginning, page.off_history);
+        assert_eq!(flaws, (Vec::new(), Vec::new(), Vec::new()));
+        assert_eq!(tree_audit::disagreements(&mut conn, 10).await.unwrap(), []);
+        assert_eq!(tree_audit::past_circles(&mut conn, 10).await.unwrap(), []);
     }
 
     /// Every question about a member has the model's answer.
@@ -330,5 +346,7 @@ fn seen(inputs: &Inputs) -> Seen {
 
 fn expected(model: &Model, seller: usize, at: Moment) -> Seen {
     let upline = model.upline(seller, at).into_iter();
-    upline.map(|member| (id(member), model.state(member, at).0, model.state(member, at).1)).collect()
+    upline
+        .map(|member| (id(member), model.state(member, at).0, model.state(member, at).1))
+        .collect()
 }

@@ -6,5 +6,6 @@ mod applying;
 mod feed;
 mod histories;
 mod model;
+mod moving;
 mod races;
 mod writing;

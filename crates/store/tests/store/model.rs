@@ -66,9 +66,9 @@ impl Model {
     fn has_circle(&self) -> bool {
         let moments = self.sponsors.iter().flat_map(BTreeMap::keys);
         let moments: std::collections::BTreeSet<_> = moments.collect();
-        moments.into_iter().any(|at| {
-            (0..self.len()).any(|member| self.upline(member, *at).len() > self.len())
-        })
+        moments
+            .into_iter()
+            .any(|at| (0..self.len()).any(|member| self.upline(member, *at).len() > self.len()))
     }
 
     fn is_forbidden_by_sales(&self, at: Moment) -> bool {

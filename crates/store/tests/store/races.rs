@@ -184,11 +184,9 @@ async fn import_chain(pool: &PgPool, numbers: std::ops::Range<usize>, sponsor: O
 async fn imports_race_with_enrolments_and_moves() {
     let world = World::new().await;
     let (ops, ingest) = (world.pool_as(Role::Ops), world.pool_as(Role::Ingest));
-    tokio::join!(
-        import_chain(&ops, 0..20, None),
-        import_chain(&ops, 20..40, None),
-        async { enrol(&ingest, 40, None).await.unwrap() },
-    );
+    tokio::join!(import_chain(&ops, 0..20, None), import_chain(&ops, 20..40, None), async {
+        enrol(&ingest, 40, None).await.unwrap()
+    },);
     world.assert_tree_is_sound().await;
     let dice = Dice::new(303);
     tokio::join!(

@@ -1,11 +1,20 @@
 //! L8: a sale pays the upline, statuses and ranks that held at its moment, whenever it is settled.
 
+use std::collections::{BTreeMap, HashMap};
+use std::time::Duration;
+
 use chrono::{DateTime, TimeDelta, Utc};
-use store::testing::World;
+use domain::history::{Change, What};
+use domain::ladder::Rank;
+use domain::member::MemberStatus;
+use store::StoreError;
+use store::changes::{self, Order};
+use store::testing::{Process, World};
 use uuid::Uuid;
 
-use crate::network::{Dice, LADDER, Member, Model, PLAN, enrol, ledger, member_id, new_sale, post};
-use domain::member::MemberStatus;
+use crate::network::{
+    Dice, LADDER, Member, Model, PLAN, count, enrol, ledger, member_id, new_sale, post,
+};
 
 /// A plan in which everybody on two levels earns something.
 const TWO_LEVELS: &str = r#"
@@ -20,18 +29,20 @@ rules:
       levels: [{level: 1, percentage: "10"}, {level: 2, percentage: "5", min_rank: SILVER}]
 "#;
 
-async fn execute(
-    world: &World,
-    statement: &'static str,
-    member: Uuid,
-    at: DateTime<Utc>,
-    other: Uuid,
-) {
-    sqlx::query(statement).bind(member).bind(at).bind(other).execute(&world.owner).await.unwrap();
+/// Makes a change, which must be possible.
+async fn change(world: &World, member: Uuid, what: What, effective_at: Option<DateTime<Utc>>) {
+    let changes = [Change { member_id: member, effective_at, what }];
+    let order = Order { changes: &changes, actor: "test", on_behalf_of: None, reason: "test" };
+    let mut tx = world.owner.begin().await.unwrap();
+    changes::apply(&mut tx, &order).await.unwrap().unwrap();
+    tx.commit().await.unwrap();
 }
 
-/// Changes as a move and a change of state write them: a row of history, the present state, and
-/// since when it holds.
+fn to(sponsor: Uuid) -> What {
+    What::Move { new_sponsor_id: Some(sponsor) }
+}
+
+/// A sale of February, settled in March after a move, pays February's upline.
 #[tokio::test]
 async fn l8_a_sale_pays_the_upline_of_its_own_moment() {
     let world = World::new().await;
@@ -49,25 +60,10 @@ async fn l8_a_sale_pays_the_upline_of_its_own_moment() {
     // In the middle of the month the seller moves from `old` to `new`, who is an own root, and
     // `top` loses the rank that level 2 asks for.
     let moved_at: DateTime<Utc> = "2026-11-10T00:00:00Z".parse().unwrap();
-    for statement in [
-        "insert into member_sponsors (member_id, effective_at, sponsor_id, actor, reason) \
-         values ($1, $2, $3, 'test', 'move')",
-        "update members set sponsor_id = $3, upline_since = $2 where id = $1",
-        "delete from member_tree_paths where descendant_id = $1 and depth > 0 \
-         and ($2::timestamptz, $3::uuid) is not null",
-        "insert into member_tree_paths (ancestor_id, descendant_id, depth) \
-         select $3, $1, 1 where $2::timestamptz is not null",
-    ] {
-        execute(&world, statement, seller, moved_at, new).await;
-    }
     let demoted_at = moved_at - TimeDelta::days(1);
-    for statement in [
-        "insert into member_states (member_id, effective_at, status, rank, actor, reason) \
-         select $1, $2, 'ACTIVE', 0, 'test', 'rank' where $3::uuid is not null",
-        "update members set rank = 0, state_since = $2 where id = $1 and $3::uuid is not null",
-    ] {
-        execute(&world, statement, top, demoted_at, top).await;
-    }
+    change(&world, seller, to(new), Some(moved_at)).await;
+    let demotion = What::State { status: None, rank: Some(Rank(0)) };
+    change(&world, top, demotion, Some(demoted_at)).await;
 
     let micro = TimeDelta::microseconds(1);
     let mut sales = Vec::new();
@@ -97,6 +93,7 @@ async fn l8_a_sale_pays_the_upline_of_its_own_moment() {
     assert_eq!(paid("before-move"), [ten(old)]);
     assert_eq!(paid("moved"), [ten(new)]);
     assert_eq!(paid("after"), [ten(new)]);
+    assert_every_sale_saw_its_moment(&world).await;
 }
 
 /// A sale dated four minutes ahead counts now: it must not see the rules of its future.
@@ -124,4 +121,156 @@ async fn l8_a_sale_dated_ahead_counts_when_it_is_recorded() {
     let query = "select as_of = recorded_at and occurred_at > recorded_at + interval '3 minutes' \
                  from events";
     assert!(sqlx::query_scalar::<_, bool>(query).fetch_one(&world.owner).await.unwrap());
+}
+
+/// Compares what every outcome was computed from with the history tables as they are now, followed
+/// upwards in memory.
+async fn assert_every_sale_saw_its_moment(world: &World) {
+    let sponsor_rows: Vec<(Uuid, Option<DateTime<Utc>>, Option<Uuid>)> = sqlx::query_as(
+        "select member_id, nullif(effective_at, '-infinity'), sponsor_id from member_sponsors",
+    )
+    .fetch_all(&world.owner)
+    .await
+    .unwrap();
+    let state_rows: Vec<(Uuid, Option<DateTime<Utc>>, String)> = sqlx::query_as(
+        "select member_id, nullif(effective_at, '-infinity'), status::text || ' ' || rank \
+         from member_states",
+    )
+    .fetch_all(&world.owner)
+    .await
+    .unwrap();
+    let mut sponsors: HashMap<Uuid, BTreeMap<_, Option<Uuid>>> = HashMap::new();
+    for (member, at, sponsor) in sponsor_rows {
+        sponsors.entry(member).or_default().insert(at, sponsor);
+    }
+    let mut states: HashMap<Uuid, BTreeMap<_, String>> = HashMap::new();
+    for (member, at, state) in state_rows {
+        states.entry(member).or_default().insert(at, state);
+    }
+    let outcomes: Vec<(String, Uuid, DateTime<Utc>, Vec<Uuid>, Vec<String>)> = sqlx::query_as(
+        "select e.external_id, e.member_id, e.as_of, array_agg(i.member_id order by i.position), \
+                array_agg(i.status::text || ' ' || i.rank order by i.position) \
+         from commission_outcomes o join events e on e.id = o.event_id \
+         cross join lateral unpack_inputs(o.inputs) i group by e.id",
+    )
+    .fetch_all(&world.owner)
+    .await
+    .unwrap();
+    for (sale, seller, as_of, seen, seen_states) in outcomes {
+        let sponsor = |id: &Uuid| *sponsors[id].range(..=Some(as_of)).next_back().unwrap().1;
+        let upline = std::iter::successors(Some(seller), sponsor).take(seen.len());
+        assert_eq!(seen, upline.collect::<Vec<_>>(), "the upline of sale {sale} at {as_of}");
+        for (id, state) in seen.iter().zip(seen_states) {
+            let was = states[id].range(..=Some(as_of)).next_back().unwrap().1;
+            assert_eq!(&state, was, "the state of {id} at {as_of}");
+        }
+    }
+}
+
+/// Moves and changes of state while two workers settle the sales of those who move: every sale pays
+/// the upline of its own moment, whichever came first.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn l8_changes_race_with_the_settlement_of_their_sales() {
+    let world = World::new().await;
+    world.ladder(&LADDER).await;
+    world.plan(PLAN).await;
+    let mut dice = Dice::new(52);
+    let model = Model::enrol(&world, 30, &mut dice).await;
+    let _workers = [world.worker(&["--batch", "7"]), world.worker(&["--batch", "20"])];
+    let mut conn = world.owner.acquire().await.unwrap();
+    let mut moves = 0;
+    let mut number = 0;
+    for round in 0..40 {
+        let now = store::events::clock(&mut conn).await.unwrap();
+        let sales: Vec<_> = (0..10)
+            .map(|_| {
+                number += 1;
+                let seller = model.ids[dice.below(30) as usize];
+                let mut sale = new_sale(&number.to_string(), seller, "300");
+                (sale.facts.occurred_at, sale.recorded_at) = (now, now);
+                // Some happened a while ago: they must see what held then.
+                if dice.below(3) == 0 {
+                    sale.facts.occurred_at -= TimeDelta::milliseconds(dice.below(400) as i64);
+                }
+                sale
+            })
+            .collect();
+        post(&world, &sales).await;
+        let member = model.ids[dice.below(30) as usize];
+        let what = if round % 3 == 0 {
+            let status = MemberStatus::ALL[dice.below(3) as usize];
+            What::State { status: Some(status), rank: Some(Rank(dice.below(3) as u8)) }
+        } else {
+            to(model.ids[dice.below(30) as usize])
+        };
+        let changes = [Change { member_id: member, effective_at: None, what }];
+        let order = Order { changes: &changes, actor: "test", on_behalf_of: None, reason: "race" };
+        let mut tx = world.owner.begin().await.unwrap();
+        moves += usize::from(changes::apply(&mut tx, &order).await.unwrap().is_ok());
+        tx.commit().await.unwrap();
+    }
+    assert!(moves > 10, "a race about nothing: {moves} changes");
+    world.wait_until_settled().await;
+    assert_eq!(count(&world, "select count(*) from commission_outcomes").await, number);
+    assert_every_sale_saw_its_moment(&world).await;
+    world.assert_tree_is_sound().await;
+}
+
+/// Stops a worker at a moment at which it shares the lock `history`.
+async fn stop_while_settling(world: &World, worker: &Process) {
+    let holds = "select count(*) from pg_locks l join pg_stat_activity a using (pid) \
+                 where l.locktype = 'advisory' and l.granted and l.mode = 'ShareLock' \
+                   and (l.classid::bigint << 32 | l.objid::bigint) = 119200079478786 \
+                   and a.datname = current_database() and a.state = 'idle in transaction'";
+    for _ in 0..2000 {
+        worker.signal("STOP");
+        // What it had sent may still be executing.
+        tokio::time::sleep(Duration::from_millis(5)).await;
+        if count(world, holds).await > 0 {
+            return;
+        }
+        worker.signal("CONT");
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    panic!("the worker was never met while it settled");
+}
+
+/// A change that waits behind a worker that stands still gives up with a clear error, and holds up
+/// nobody else's settlement meanwhile.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_change_behind_a_stopped_worker_does_not_stop_settlement() {
+    let world = World::new().await;
+    world.ladder(&LADDER).await;
+    world.plan(PLAN).await;
+    let model = Model::enrol(&world, 20, &mut Dice::new(53)).await;
+    let sales: Vec<_> =
+        (0..4000).map(|n| new_sale(&n.to_string(), model.ids[n % 20], "100")).collect();
+    let stopped = world.worker(&["--batch", "2", "--connections", "1", "--sweep-every", "3600"]);
+    post(&world, &sales).await;
+    stop_while_settling(&world, &stopped).await;
+    let settled_before = count(&world, "select count(*) from commission_outcomes").await;
+
+    let other = world.worker(&["--sweep-every", "3600"]);
+    let leaf = *model.ids.last().unwrap();
+    let changes = [Change {
+        member_id: leaf,
+        effective_at: None,
+        what: What::Move { new_sponsor_id: None },
+    }];
+    let order = Order { changes: &changes, actor: "test", on_behalf_of: None, reason: "race" };
+    let mut tx = world.owner.begin().await.unwrap();
+    let error = changes::apply(&mut tx, &order).await.unwrap_err();
+    tx.rollback().await.unwrap();
+    assert!(matches!(error, StoreError::Locked("history")), "{error}");
+    let settled_meanwhile =
+        count(&world, "select count(*) from commission_outcomes").await - settled_before;
+    assert!(settled_meanwhile > 100, "others settled {settled_meanwhile} only");
+
+    stopped.signal("CONT");
+    change(&world, leaf, What::Move { new_sponsor_id: None }, None).await;
+    world.wait_until_settled().await;
+    assert_every_sale_saw_its_moment(&world).await;
+    world.assert_tree_is_sound().await;
+    assert!(other.stop().success());
+    assert!(stopped.stop().success());
 }

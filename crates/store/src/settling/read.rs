@@ -1,0 +1,199 @@
+//! Reading a batch: facts, and seller and upline as they stood at each sale's moment.
+
+use chrono::{DateTime, Utc};
+use domain::amount::Amount;
+use domain::inputs::{Inputs, Visit};
+use domain::sale::Sale;
+use rust_decimal::Decimal;
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+use super::states::States;
+use crate::StoreError;
+
+/// An event without an outcome, and what its settlement needs.
+#[derive(Clone, Debug)]
+pub struct Unsettled {
+    /// The facts.
+    pub sale: Sale,
+    /// The member id that the event carries.
+    pub credited_member_id: Uuid,
+    /// Seller and upline as of the sale.
+    pub walk: Walk,
+    /// When it was recorded, by PostgreSQL's clock.
+    pub recorded_at: DateTime<Utc>,
+    /// Failed attempts so far.
+    pub attempts: i32,
+}
+
+/// Seller and upline of one event.
+#[derive(Clone, Debug)]
+pub enum Walk {
+    /// As they stood.
+    Found(Inputs),
+    /// Nobody is enrolled under the credited id.
+    NotEnrolled,
+    /// The stored tree contradicts itself above this seller.
+    Damaged(String),
+}
+
+/// A batch as read, with the generation of rules that was in force in the same snapshot.
+#[derive(Clone, Debug, Default)]
+pub struct Batch {
+    /// Events to settle. Those that are settled, dead, not due or unknown are left out.
+    pub events: Vec<Unsettled>,
+    /// The rules' generation; differs from the cached one when rules were added.
+    pub generation: i32,
+    /// PostgreSQL's clock.
+    pub read_at: DateTime<Utc>,
+}
+
+/// Reads a batch of distinct events. Visits at most `walk_depth` ancestors each.
+///
+/// Two queries: facts with the ids above each seller, then status, rank and since when they hold of
+/// every member met, each once, because uplines of one batch share most of their members. Sales
+/// older than the last change in their upline need more, which walk history (law L8). The `history`
+/// lock, which the caller shares, keeps all of them consistent.
+///
+/// Nested `lateral … offset 0` keep the planner from scanning whole tables to join a few rows.
+pub async fn read(
+    conn: &mut PgConnection,
+    event_ids: &[Uuid],
+    walk_depth: u8,
+) -> Result<Batch, StoreError> {
+    let rows = sqlx::query!(
+        r#"
+        select e.id, e.member_id as credited_member_id, e.amount, e.volume, e.currency,
+               e.source_type::text as "source_type!", e.product_id,
+               e.as_of, e.recorded_at, e.earned_period,
+               coalesce(f.attempts, 0) as "attempts!",
+               coalesce(seller.id, referred.id) as "seller_id?",
+               walk.ids as "ids: Vec<Uuid>", walk.depths as "depths: Vec<i16>",
+               coalesce((select max(id) from commission_plans), 0) as "generation!",
+               clock_timestamp() as "read_at!"
+          from unnest($1::uuid[]) as batch (event_id)
+         cross join lateral (
+               select * from events where id = batch.event_id offset 0) e
+          left join lateral (
+               select event_id from commission_outcomes where event_id = e.id limit 1) o on true
+          left join lateral (
+               select * from event_failures where event_id = e.id limit 1) f on true
+          left join lateral (
+               select id from members where id = e.member_id offset 0) seller on true
+          left join lateral (
+               select m.id
+                 from member_references r
+                 join members m on m.external_id = r.external_id
+                where seller.id is null and r.id = e.member_id
+               offset 0) referred on true
+          left join lateral (
+               select array_agg(p.ancestor_id) as ids, array_agg(p.depth) as depths
+                 from member_tree_paths p
+                where p.descendant_id = coalesce(seller.id, referred.id)
+                  and p.depth <= $2::integer) walk on true
+         where o.event_id is null
+           and (f.event_id is null or (f.state = 'retrying' and f.next_attempt_at <= now()))
+        "#,
+        event_ids,
+        i32::from(walk_depth),
+    )
+    .fetch_all(&mut *conn)
+    .await?;
+    let Some(first) = rows.first() else { return Ok(Batch::default()) };
+    let (generation, read_at) = (first.generation, first.read_at);
+    let mut paths: Vec<Path> = rows
+        .iter()
+        .map(|row| {
+            let closure = (row.ids.as_deref().unwrap_or(&[]), row.depths.as_deref().unwrap_or(&[]));
+            Path::of_closure(row.seller_id, row.as_of, closure)
+        })
+        .collect();
+    let states = States::read(conn, &mut paths, walk_depth).await?;
+
+    let mut events = Vec::with_capacity(rows.len());
+    for (row, path) in rows.into_iter().zip(paths) {
+        events.push(Unsettled {
+            sale: Sale {
+                event_id: row.id,
+                amount: stored_amount(row.amount)?,
+                volume: stored_amount(row.volume)?,
+                currency: row.currency.parse().map_err(StoreError::damaged)?,
+                source_type: row.source_type.parse().map_err(StoreError::damaged)?,
+                product_id: row.product_id,
+                as_of: row.as_of,
+                earned_period: domain::period::Period::containing(row.earned_period),
+            },
+            credited_member_id: row.credited_member_id,
+            walk: path.walk(&states),
+            recorded_at: row.recorded_at,
+            attempts: row.attempts,
+        });
+    }
+    Ok(Batch { events, generation, read_at })
+}
+
+/// The ids on the way up from one event's seller.
+pub(super) struct Path {
+    pub(super) seller_id: Option<Uuid>,
+    pub(super) as_of: DateTime<Utc>,
+    /// The seller first, in the order of the walk; empty when the closure has a gap.
+    pub(super) ids: Vec<Uuid>,
+}
+
+impl Path {
+    /// Puts rows of the closure in their order.
+    fn of_closure(seller_id: Option<Uuid>, as_of: DateTime<Utc>, rows: (&[Uuid], &[i16])) -> Self {
+        let mut steps: Vec<(i16, Uuid)> =
+            rows.1.iter().copied().zip(rows.0.iter().copied()).collect();
+        steps.sort_unstable_by_key(|(depth, _)| *depth);
+        let gapless = (0..).zip(&steps).all(|(place, (depth, _))| place == *depth);
+        let ids = steps.into_iter().filter(|_| gapless).map(|(_, id)| id).collect();
+        Self { seller_id, as_of, ids }
+    }
+
+    /// Whether somebody on the way got their sponsor after the sale, so that the way was another.
+    /// Who sponsors the last one of a full walk does not matter.
+    pub(super) fn is_younger_than_the_sale(&self, states: &States, walk_depth: u8) -> bool {
+        let mut sponsored = self.ids.iter().take(usize::from(walk_depth));
+        sponsored.any(|id| {
+            let since = states.find(*id).and_then(|present| present.sponsor_since);
+            since.is_some_and(|since| self.as_of < since)
+        })
+    }
+
+    /// Everybody on the way as they stood.
+    fn walk(&self, states: &States) -> Walk {
+        let Some(seller_id) = self.seller_id else { return Walk::NotEnrolled };
+        let visits: Option<Vec<Visit>> =
+            self.ids.iter().map(|id| states.visit(*id, self.as_of)).collect();
+        let mut visits = visits.into_iter().flatten();
+        match visits.next() {
+            Some(seller) => Walk::Found(Inputs { seller, upline: visits.collect() }),
+            None => Walk::Damaged(format!(
+                "the tree has a gap above member {seller_id}; run `lineage verify`"
+            )),
+        }
+    }
+}
+
+/// The seller and everybody above as they stood at a moment, by the sponsor history.
+pub(super) async fn past_path(
+    conn: &mut PgConnection,
+    seller_id: Uuid,
+    as_of: DateTime<Utc>,
+    walk_depth: u8,
+) -> Result<Vec<Uuid>, StoreError> {
+    let above = sqlx::query_scalar!(
+        r#"select ancestor_id as "id!" from upline_as_of($1, $2, $3) order by depth"#,
+        seller_id,
+        as_of,
+        i32::from(walk_depth),
+    )
+    .fetch_all(conn)
+    .await?;
+    Ok(std::iter::once(seller_id).chain(above).collect())
+}
+
+pub(crate) fn stored_amount(value: Decimal) -> Result<Amount, StoreError> {
+    Amount::from_decimal(value).map_err(StoreError::damaged)
+}

@@ -1,0 +1,160 @@
+//! Status and rank of everybody whom a batch meets, now and at the moments of older sales.
+
+use std::collections::HashMap;
+
+use chrono::{DateTime, Utc};
+use domain::inputs::Visit;
+use domain::ladder::Rank;
+use domain::member::MemberStatus;
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+use super::read::{Path, past_path};
+use crate::StoreError;
+
+/// Status and rank of the members that a batch meets.
+#[derive(Default)]
+pub(super) struct States {
+    /// As they are, sorted by id.
+    present: Vec<Present>,
+    /// As they were at moments before the last change.
+    past: HashMap<(Uuid, DateTime<Utc>), Visit>,
+}
+
+/// A member as they are, and since when: `None` is the beginning of time.
+#[derive(Clone, Copy)]
+pub(super) struct Present {
+    visit: Visit,
+    state_since: Option<DateTime<Utc>>,
+    pub(super) sponsor_since: Option<DateTime<Utc>>,
+}
+
+impl States {
+    /// Reads the states of all members on all paths, and replaces the paths that are younger than
+    /// their sale by those that held.
+    pub(super) async fn read(
+        conn: &mut PgConnection,
+        paths: &mut [Path],
+        walk_depth: u8,
+    ) -> Result<Self, StoreError> {
+        let mut states = Self::default();
+        states.read_present(conn, paths).await?;
+        let mut met_others = false;
+        for path in paths.iter_mut() {
+            if let Some(seller_id) = path.seller_id
+                && path.is_younger_than_the_sale(&states, walk_depth)
+            {
+                path.ids = past_path(conn, seller_id, path.as_of, walk_depth).await?;
+                met_others = true;
+            }
+        }
+        if met_others {
+            states.read_present(conn, paths).await?;
+        }
+        let changed_since: Vec<(Uuid, DateTime<Utc>)> = paths
+            .iter()
+            .flat_map(|path| path.ids.iter().map(|id| (*id, path.as_of)))
+            .filter(|(id, as_of)| {
+                let since = states.find(*id).and_then(|present| present.state_since);
+                since.is_some_and(|since| *as_of < since)
+            })
+            .collect();
+        if !changed_since.is_empty() {
+            states.read_past(conn, changed_since).await?;
+        }
+        Ok(states)
+    }
+
+    /// Reads members as they are, those whom it does not know yet.
+    async fn read_present(
+        &mut self,
+        conn: &mut PgConnection,
+        paths: &[Path],
+    ) -> Result<(), StoreError> {
+        let mut ids: Vec<Uuid> = paths.iter().flat_map(|path| &path.ids).copied().collect();
+        // In the index's order neighbours share pages.
+        ids.sort_unstable();
+        ids.dedup();
+        ids.retain(|id| self.find(*id).is_none());
+        // One row of arrays: thousands of small rows would cost more than looking them up.
+        let found = sqlx::query!(
+            r#"
+            select coalesce(array_agg(m.id), '{}') as "ids!",
+                   coalesce(array_agg(m.rank), '{}') as "ranks!",
+                   coalesce(array_agg(m.status::text), '{}') as "statuses!",
+                   coalesce(array_agg(nullif(m.state_since, '-infinity')), '{}')
+                     as "state_since!: Vec<Option<DateTime<Utc>>>",
+                   coalesce(array_agg(nullif(m.sponsor_since, '-infinity')), '{}')
+                     as "sponsor_since!: Vec<Option<DateTime<Utc>>>"
+              from unnest($1::uuid[]) as wanted (id)
+             cross join lateral (
+                   select id, rank, status, state_since, sponsor_since
+                     from members where id = wanted.id offset 0) m
+            "#,
+            &ids,
+        )
+        .fetch_one(&mut *conn)
+        .await?;
+        self.present.reserve(found.ids.len());
+        for (place, id) in found.ids.iter().enumerate() {
+            self.present.push(Present {
+                visit: visit(*id, found.ranks[place], &found.statuses[place])?,
+                state_since: found.state_since[place],
+                sponsor_since: found.sponsor_since[place],
+            });
+        }
+        self.present.sort_unstable_by_key(|present| present.visit.member_id);
+        Ok(())
+    }
+
+    async fn read_past(
+        &mut self,
+        conn: &mut PgConnection,
+        wanted: Vec<(Uuid, DateTime<Utc>)>,
+    ) -> Result<(), StoreError> {
+        let (ids, moments): (Vec<Uuid>, Vec<DateTime<Utc>>) = wanted.into_iter().unzip();
+        let rows = sqlx::query!(
+            r#"
+            select wanted.member_id as "member_id!", wanted.as_of as "as_of!",
+                   h.rank, h.status::text as "status!"
+              from unnest($1::uuid[], $2::timestamptz[]) as wanted (member_id, as_of)
+             cross join lateral (
+                   select rank, status from member_states
+                    where member_id = wanted.member_id and effective_at <= wanted.as_of
+                    order by effective_at desc limit 1) h
+            "#,
+            &ids,
+            &moments,
+        )
+        .fetch_all(conn)
+        .await?;
+        for row in rows {
+            let was = visit(row.member_id, row.rank, &row.status)?;
+            self.past.insert((row.member_id, row.as_of), was);
+        }
+        Ok(())
+    }
+
+    /// The member as of a moment.
+    pub(super) fn visit(&self, id: Uuid, as_of: DateTime<Utc>) -> Option<Visit> {
+        let present = self.find(id)?;
+        match present.state_since {
+            Some(since) if as_of < since => self.past.get(&(id, as_of)).copied(),
+            _ => Some(present.visit),
+        }
+    }
+
+    /// The member now.
+    pub(super) fn find(&self, id: Uuid) -> Option<Present> {
+        let place = self.present.binary_search_by_key(&id, |known| known.visit.member_id).ok()?;
+        self.present.get(place).copied()
+    }
+}
+
+fn visit(id: Uuid, rank: i16, status: &str) -> Result<Visit, StoreError> {
+    Ok(Visit {
+        member_id: id,
+        rank: Rank(u8::try_from(rank).map_err(StoreError::damaged)?),
+        status: status.parse::<MemberStatus>().map_err(StoreError::damaged)?,
+    })
+}
