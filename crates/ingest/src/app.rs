@@ -7,7 +7,7 @@ use axum::Router;
 use axum::extract::{DefaultBodyLimit, MatchedPath, Request, State};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
+use axum::routing::{get, patch, post};
 use store::PgPool;
 use store::keys::Scope;
 use store::stream::Ringer;
@@ -45,11 +45,23 @@ pub(crate) fn router(app: App) -> Router {
         .route_layer(needs(Scope::EventsWrite));
     let write_members = Router::new()
         .route("/v1/members", post(members::post))
+        .route("/v1/members/{id}", patch(members::changes::patch))
         .route_layer(needs(Scope::MembersWrite));
+    let administer = Router::new()
+        .route("/v1/members/{id}/move", post(members::moves::post))
+        .route_layer(needs(Scope::Admin));
     let read = Router::new()
         .route("/v1/events", get(event_views::find))
         .route("/v1/events/{id}", get(event_views::get))
         .route("/v1/outcomes", get(event_views::feed))
+        .route("/v1/members", get(members::queries::find))
+        .route("/v1/members/{id}", get(members::queries::get))
+        .route("/v1/members/{id}/upline", get(members::network::upline))
+        .route("/v1/members/{id}/downline", get(members::network::downline))
+        .route("/v1/members/{id}/levels", get(members::network::levels))
+        .route("/v1/members/{id}/path", get(members::relations::path))
+        .route("/v1/members/{id}/above/{other}", get(members::relations::above))
+        .route("/v1/members/{id}/history", get(members::history::get))
         .route_layer(needs(Scope::Read));
     let open = Router::new()
         .route("/openapi.json", get(openapi::get))
@@ -58,6 +70,7 @@ pub(crate) fn router(app: App) -> Router {
     Router::new()
         .merge(write_events)
         .merge(write_members)
+        .merge(administer)
         .merge(read)
         .merge(open)
         .fallback(async || Problem::not_found("no such path; see /openapi.json"))
@@ -79,7 +92,11 @@ async fn limit_and_measure(State(app): State<App>, request: Request, next: Next)
     let timer = app.metrics.request_timer(&method, &route);
     let answer = tokio::time::timeout(ANSWER_TIMEOUT, next.run(request)).await;
     let response = answer.unwrap_or_else(|_| {
-        Problem::unavailable("no answer in time; a POST can be repeated safely").into_response()
+        Problem::unavailable(
+            "no answer in time; it may have been done all the same. What names its id can be \
+             repeated safely",
+        )
+        .into_response()
     });
     timer.observe_duration();
     app.metrics.answered(&method, &route, response.status());

@@ -13,6 +13,7 @@ mod health;
 mod members;
 mod metrics;
 mod openapi;
+mod parameters;
 mod post_events;
 mod problem;
 mod publisher;

@@ -1,4 +1,11 @@
-//! `POST /v1/members`.
+//! Members as the API shows them, and `POST /v1/members`.
+
+pub(crate) mod changes;
+pub(crate) mod history;
+pub(crate) mod moves;
+pub(crate) mod network;
+pub(crate) mod queries;
+pub(crate) mod relations;
 
 use axum::Json;
 use axum::body::Bytes;
@@ -8,7 +15,7 @@ use axum::http::StatusCode;
 use axum::http::header::LOCATION;
 use axum::response::{IntoResponse, Response};
 use chrono::{DateTime, Utc};
-use domain::ladder::Rank;
+use domain::ladder::{Ladder, Rank};
 use domain::member::MemberStatus;
 use domain::text;
 use serde::{Deserialize, Serialize};
@@ -48,21 +55,24 @@ pub(crate) struct MemberRequest {
     rank: Option<String>,
 }
 
-/// A member as enrolled.
+/// A member, with the sponsor, status and rank of the moment asked about.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct MemberView {
     id: Uuid,
     external_id: Option<String>,
     name: Option<String>,
+    /// `null`: the top of a tree.
     sponsor_id: Option<Uuid>,
     joined_at: DateTime<Utc>,
     #[schema(value_type = String, example = "ACTIVE")]
     status: MemberStatus,
+    #[schema(example = "SILVER")]
     rank: String,
 }
 
 /// Enrols a member. Sales that were credited to them before are settled now.
-#[utoipa::path(post, path = "/v1/members", tag = "members", request_body = MemberRequest,
+#[utoipa::path(post, path = "/v1/members", tag = "members",
+    operation_id = "enrol_member", request_body = MemberRequest,
     responses(
         (status = 201, description = "Enrolled", body = MemberView),
         (status = 400, description = "The body is not JSON", body = Problem),
@@ -102,24 +112,17 @@ async fn enrol(app: &App, request: MemberRequest, caller: &Caller) -> Result<Mem
     app.publisher.ring(revived);
     let stored =
         stored.ok_or_else(|| StoreError::Damaged(format!("member {} vanished", member.id)))?;
-    Ok(MemberView::new(stored, ladder.name(rank)))
+    Ok(MemberView::new(stored, &ladder))
 }
 
 fn check(request: MemberRequest, rank: Rank) -> Result<NewMember, Problem> {
     let texts = [("external_id", &request.external_id), ("name", &request.name)];
     for (field, value) in texts {
         if let Some(value) = value {
-            text::check(value).map_err(|error| {
-                Problem::invalid(format!("/{field}"), format!("{field} {error}"))
-            })?;
+            check_text(field, value)?;
         }
     }
-    let joined_at = request
-        .joined_at
-        .as_deref()
-        .map(instant)
-        .transpose()
-        .map_err(|detail| Problem::invalid("/joined_at", format!("joined_at {detail}")))?;
+    let joined_at = moment("joined_at", request.joined_at.as_deref())?;
     let id = request.id.unwrap_or_else(new_id);
     if request.sponsor_id == Some(id) {
         return Err(Problem::invalid("/sponsor_id", "a member cannot be their own sponsor"));
@@ -133,6 +136,20 @@ fn check(request: MemberRequest, rank: Rank) -> Result<NewMember, Problem> {
         rank,
         joined_at,
     })
+}
+
+/// Checks a text of the body.
+pub(crate) fn check_text(field: &str, value: &str) -> Result<(), Problem> {
+    text::check(value)
+        .map_err(|error| Problem::invalid(format!("/{field}"), format!("{field} {error}")))
+}
+
+/// Reads an instant of the body or the query.
+pub(crate) fn moment(field: &str, value: Option<&str>) -> Result<Option<DateTime<Utc>>, Problem> {
+    value
+        .map(instant)
+        .transpose()
+        .map_err(|detail| Problem::invalid(format!("/{field}"), format!("{field} {detail}")))
 }
 
 /// Ids that grow with time keep new members together in the indexes.
@@ -151,7 +168,7 @@ fn refused(error: EnrolError) -> Problem {
 }
 
 impl MemberView {
-    fn new(member: Member, rank: String) -> Self {
+    pub(crate) fn new(member: Member, ladder: &Ladder) -> Self {
         Self {
             id: member.id,
             external_id: member.external_id,
@@ -159,7 +176,7 @@ impl MemberView {
             sponsor_id: member.sponsor_id,
             joined_at: member.joined_at,
             status: member.status,
-            rank,
+            rank: ladder.name(member.rank),
         }
     }
 }

@@ -19,6 +19,16 @@ use utoipa::{Modify, OpenApi};
         crate::event_views::find,
         crate::event_views::feed,
         crate::members::post,
+        crate::members::changes::patch,
+        crate::members::moves::post,
+        crate::members::queries::get,
+        crate::members::queries::find,
+        crate::members::network::upline,
+        crate::members::network::downline,
+        crate::members::network::levels,
+        crate::members::relations::path,
+        crate::members::relations::above,
+        crate::members::history::get,
         crate::health::alive,
         crate::health::ready,
     ),
@@ -46,7 +56,20 @@ pub(crate) async fn get() -> Json<Document> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
+
+    /// Generated clients name their methods by them.
+    #[test]
+    fn every_operation_has_an_id_of_its_own() {
+        let document = serde_json::to_value(Api::openapi()).unwrap();
+        let paths = document["paths"].as_object().unwrap().values();
+        let operations = paths.flat_map(|path| path.as_object().unwrap().values());
+        let ids: Vec<_> = operations.map(|operation| operation["operationId"].as_str()).collect();
+        let distinct: BTreeSet<_> = ids.iter().flatten().collect();
+        assert_eq!(distinct.len(), ids.len(), "{ids:?}");
+    }
 
     #[test]
     fn the_document_names_every_public_path() {
@@ -54,7 +77,22 @@ mod tests {
         let paths: Vec<_> = document.paths.paths.keys().map(String::as_str).collect();
         assert_eq!(
             paths,
-            ["/healthz", "/readyz", "/v1/events", "/v1/events/{id}", "/v1/members", "/v1/outcomes"]
+            [
+                "/healthz",
+                "/readyz",
+                "/v1/events",
+                "/v1/events/{id}",
+                "/v1/members",
+                "/v1/members/{id}",
+                "/v1/members/{id}/above/{other}",
+                "/v1/members/{id}/downline",
+                "/v1/members/{id}/history",
+                "/v1/members/{id}/levels",
+                "/v1/members/{id}/move",
+                "/v1/members/{id}/path",
+                "/v1/members/{id}/upline",
+                "/v1/outcomes",
+            ]
         );
     }
 }

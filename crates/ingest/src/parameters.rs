@@ -10,7 +10,7 @@ use store::tree::AsOf;
 use utoipa::IntoParams;
 use uuid::Uuid;
 
-use crate::event_requests::instant;
+use crate::members;
 use crate::problem::Problem;
 
 /// Members of a page, unless asked otherwise.
@@ -56,9 +56,7 @@ fn wrong_parameter(rejection: &QueryRejection) -> Problem {
 
 /// The moment asked about.
 pub(crate) fn as_of(text: Option<&str>) -> Result<AsOf, Problem> {
-    text.map(instant)
-        .transpose()
-        .map_err(|detail| Problem::invalid("/as_of", format!("as_of {detail}")))
+    members::moment("as_of", text)
 }
 
 /// How many members a page has at most.

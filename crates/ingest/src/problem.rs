@@ -32,16 +32,33 @@ pub(crate) struct Problem {
     #[schema(example = "/0/amount")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pointer: Option<String>,
+    /// Why a change of history is refused, for programs.
+    #[schema(example = "own_descendant")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cause: Option<&'static str>,
 }
 
 impl Problem {
     fn new(status: StatusCode, kind: &str, title: &'static str, detail: impl ToString) -> Self {
         let kind = format!("/problems/{kind}");
-        Self { kind, title, status: status.as_u16(), detail: detail.to_string(), pointer: None }
+        Self {
+            kind,
+            title,
+            status: status.as_u16(),
+            detail: detail.to_string(),
+            pointer: None,
+            cause: None,
+        }
     }
 
     fn at(mut self, pointer: impl Into<String>) -> Self {
         self.pointer = Some(pointer.into());
+        self
+    }
+
+    /// With the name of the cause.
+    pub(crate) fn because(mut self, cause: &'static str) -> Self {
+        self.cause = Some(cause);
         self
     }
 
@@ -128,7 +145,8 @@ impl From<StoreError> for Problem {
                  nothing was changed, try again"
             ));
         }
-        if error.is_transient_conflict() || error.sqlstate().as_deref() == Some(LOCK_NOT_AVAILABLE) {
+        if error.is_transient_conflict() || error.sqlstate().as_deref() == Some(LOCK_NOT_AVAILABLE)
+        {
             tracing::warn!(%error, "a request met another one");
             return Self::unavailable(
                 "somebody else is changing the same at this moment; nothing was changed, try again",

@@ -106,10 +106,15 @@ pub async fn preview(
         Ok(applied) => applied,
         Err(refusals) => return Ok(Err(refusals)),
     };
-    Ok(match refuse_settled(conn, changes).await? {
-        refusals if refusals.is_empty() => Ok(applied),
-        refusals => Err(refusals),
-    })
+    let mut refusals = refuse_settled(conn, changes).await?;
+    // What several moves together make of the depth shows only when they are made.
+    if let [AppliedMove { planned, .. }] = applied.moves.as_slice()
+        && planned.holds_until.is_none()
+        && is_too_deep(conn, planned).await?
+    {
+        refusals.extend(places_of(changes, &[planned.member_id]));
+    }
+    Ok(if refusals.is_empty() { Ok(applied) } else { Err(refusals) })
 }
 
 fn moves_somebody(changes: &[Change]) -> bool {
@@ -285,22 +290,10 @@ async fn rewrite_closure(
         .await?;
     }
     let mut too_deep = Vec::new();
-    for PlannedMove { member_id, new_sponsor_id, .. } in present() {
+    for planned in present() {
+        let PlannedMove { member_id, new_sponsor_id, .. } = planned;
         let Some(new_sponsor_id) = new_sponsor_id else { continue };
-        // Added as integers: the sum of two depths may not fit the column.
-        let deepest = sqlx::query_scalar!(
-            r#"
-            select coalesce((select depth::integer from member_tree_paths
-                              where descendant_id = $1 order by depth desc limit 1), 0) + 1
-                 + coalesce((select depth::integer from member_tree_paths
-                              where ancestor_id = $2 order by depth desc limit 1), 0) as "deepest!"
-            "#,
-            new_sponsor_id,
-            member_id,
-        )
-        .fetch_one(&mut *conn)
-        .await?;
-        if deepest > i32::from(DEPTH_MAX) {
+        if is_too_deep(conn, &planned).await? {
             too_deep.push(member_id);
             continue;
         }
@@ -320,6 +313,24 @@ async fn rewrite_closure(
         .await?;
     }
     Ok(too_deep)
+}
+
+/// Whether somebody would stand below the greatest depth, by the closure as it is.
+async fn is_too_deep(conn: &mut PgConnection, planned: &PlannedMove) -> Result<bool, StoreError> {
+    // Added as integers: the sum of two depths may not fit the column.
+    let deepest = sqlx::query_scalar!(
+        r#"
+        select coalesce((select depth::integer + 1 from member_tree_paths
+                          where descendant_id = $1 order by depth desc limit 1), 0)
+             + coalesce((select depth::integer from member_tree_paths
+                          where ancestor_id = $2 order by depth desc limit 1), 0) as "deepest!"
+        "#,
+        planned.new_sponsor_id,
+        planned.member_id,
+    )
+    .fetch_one(conn)
+    .await?;
+    Ok(deepest > i32::from(DEPTH_MAX))
 }
 
 /// The changes that move these members.

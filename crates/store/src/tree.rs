@@ -10,6 +10,7 @@
 //! Callers read inside [`begin`], so that all answers of a request are of one moment.
 
 use chrono::{DateTime, Utc};
+use domain::history::{self, LevelChange};
 use domain::ladder::Rank;
 use domain::member::MemberStatus;
 use domain::network::DEPTH_MAX;
@@ -67,19 +68,23 @@ async fn shape_as_of(conn: &mut PgConnection, as_of: AsOf) -> Result<AsOf, Store
     Ok(moved_since.fetch_one(conn).await?.then_some(moment))
 }
 
-/// The member of an id, or of an external id.
+/// The member of an id, else of an external id.
 pub async fn resolve(conn: &mut PgConnection, name: &str) -> Result<Option<Uuid>, StoreError> {
-    let id = Uuid::try_parse(name).ok();
-    let found = sqlx::query_scalar!(
-        r#"
-        select id as "id!" from members where id = $1
-         union all
-        select id from members where external_id = $2
-         limit 1
-        "#,
-        id,
-        name,
-    );
+    if let Ok(id) = Uuid::try_parse(name) {
+        let found = sqlx::query_scalar!("select id from members where id = $1", id);
+        if let Some(id) = found.fetch_optional(&mut *conn).await? {
+            return Ok(Some(id));
+        }
+    }
+    of_external_id(conn, name).await
+}
+
+/// The member of an external id.
+pub async fn of_external_id(
+    conn: &mut PgConnection,
+    external_id: &str,
+) -> Result<Option<Uuid>, StoreError> {
+    let found = sqlx::query_scalar!("select id from members where external_id = $1", external_id);
     Ok(found.fetch_optional(conn).await?)
 }
 
@@ -374,9 +379,26 @@ pub async fn member_and_upline(
     Ok(std::iter::once(of).chain(above.into_iter().map(|place| place.member_id)).collect())
 }
 
+/// How a move at a moment would change who stands above a member on which level.
+pub async fn level_changes(
+    conn: &mut PgConnection,
+    member_id: Uuid,
+    new_sponsor_id: Option<Uuid>,
+    as_of: AsOf,
+) -> Result<Vec<LevelChange>, StoreError> {
+    let old = member_and_upline(conn, member_id, as_of).await?;
+    let new = match new_sponsor_id {
+        Some(sponsor_id) => member_and_upline(conn, sponsor_id, as_of).await?,
+        None => Vec::new(),
+    };
+    Ok(history::level_changes(&old[1..], &new))
+}
+
 /// One recorded change of a member.
 #[derive(Clone, Debug)]
 pub struct RecordedChange {
+    /// Its place in the order of recording; the enrolment's is 0.
+    pub position: i64,
     /// When it was recorded.
     pub recorded_at: DateTime<Utc>,
     /// From when on it holds; `None`: from the beginning of time, or it was refused before that
@@ -402,13 +424,18 @@ pub struct RecordedChange {
     pub reason: String,
 }
 
-/// Everything that is recorded of a member: the enrolment, then every change asked for, refused
-/// ones too, in the order of recording.
-pub async fn history(conn: &mut PgConnection, of: Uuid) -> Result<Vec<RecordedChange>, StoreError> {
+/// What is recorded of a member after a position: the enrolment, then every change asked for,
+/// refused ones too, in the order of recording. `-1` is before everything.
+pub async fn recorded_changes(
+    conn: &mut PgConnection,
+    of: Uuid,
+    after: i64,
+    limit: i64,
+) -> Result<Vec<RecordedChange>, StoreError> {
     let rows = sqlx::query!(
         r#"
         select * from (
-          select s.recorded_at as "recorded_at!", 0::bigint as "turn!",
+          select s.recorded_at as "recorded_at!", 0::bigint as "position!",
                  null::timestamptz as effective_at, 'ENROLMENT' as "kind!",
                  null as refusal, null::uuid as old_sponsor_id, s.sponsor_id as new_sponsor_id,
                  null as old_status, t.status::text as new_status,
@@ -423,9 +450,13 @@ pub async fn history(conn: &mut PgConnection, of: Uuid) -> Result<Vec<RecordedCh
                  actor, on_behalf_of, reason
             from member_changes
            where member_id = $1) changes
-         order by 2
+         where "position!" > $2
+         order by "position!"
+         limit $3
         "#,
         of,
+        after,
+        limit,
     )
     .fetch_all(conn)
     .await?;
@@ -435,6 +466,7 @@ pub async fn history(conn: &mut PgConnection, of: Uuid) -> Result<Vec<RecordedCh
     rows.into_iter()
         .map(|row| {
             Ok(RecordedChange {
+                position: row.position,
                 recorded_at: row.recorded_at,
                 effective_at: row.effective_at,
                 kind: row.kind,

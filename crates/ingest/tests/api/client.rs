@@ -34,6 +34,32 @@ impl Api {
         answer(self.request(Method::POST, path).body(body.to_string())).await
     }
 
+    pub(crate) async fn patch(&self, path: &str, body: &Value) -> (u16, Value) {
+        answer(self.request(Method::PATCH, path).body(body.to_string())).await
+    }
+
+    /// Enrols a member of a small number under another one, or as the top of a tree.
+    pub(crate) async fn enrol(&self, number: u8, sponsor: Option<u8>) {
+        let body = json!({"id": member(number), "sponsor_id": sponsor.map(member)});
+        let (status, answer) = self.post("/v1/members", &body).await;
+        assert_eq!(status, 201, "{answer}");
+    }
+
+    /// How the key stands on record.
+    pub(crate) fn actor(&self) -> String {
+        format!("key:{}", self.key.split('_').nth(1).unwrap())
+    }
+
+    /// Everything that members' present and history consist of, as one value to compare.
+    pub(crate) async fn network(&self) -> String {
+        let query = "select concat_ws(';', \
+            (select string_agg(m::text, ';' order by id) from members m), \
+            (select string_agg(p::text, ';' order by p) from member_tree_paths p), \
+            (select string_agg(s::text, ';' order by s) from member_sponsors s), \
+            (select string_agg(s::text, ';' order by s) from member_states s))";
+        sqlx::query_scalar(query).fetch_one(&self.world.owner).await.unwrap()
+    }
+
     /// Posts a body that need not be JSON.
     pub(crate) async fn post_raw(
         &self,
@@ -65,6 +91,11 @@ pub(crate) async fn answer(request: RequestBuilder) -> (u16, Value) {
         assert!(!text.contains("select ") && !text.contains("relation"), "SQL shows: {body}");
     }
     (status, body)
+}
+
+/// The id of the member of a small number.
+pub(crate) fn member(number: u8) -> String {
+    format!("01920000-0000-7000-8000-0000000000{number:02x}")
 }
 
 pub(crate) fn sale(id: &str) -> Value {

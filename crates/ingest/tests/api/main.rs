@@ -6,4 +6,7 @@ mod bad_input;
 mod client;
 mod idempotency;
 mod members;
+mod moving;
 mod reading;
+mod refused_changes;
+mod tree;

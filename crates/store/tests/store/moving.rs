@@ -70,11 +70,12 @@ async fn a_move_takes_the_downline_along_and_another_undoes_it() {
     let back = apply(&world, &[moved(1, Some(0), None)]).await.unwrap();
     assert!(back.now > there.now);
     assert_eq!(closure(&world).await, before);
-    let since: DateTime<Utc> = sqlx::query_scalar("select sponsor_since from members where id = $1")
-        .bind(id(1))
-        .fetch_one(&world.owner)
-        .await
-        .unwrap();
+    let since: DateTime<Utc> =
+        sqlx::query_scalar("select sponsor_since from members where id = $1")
+            .bind(id(1))
+            .fetch_one(&world.owner)
+            .await
+            .unwrap();
     assert_eq!(since, back.now, "and history knows that they were away");
     let touched = "select count(*) from members where sponsor_since > '-infinity'";
     let touched: i64 = sqlx::query_scalar(touched).fetch_one(&world.owner).await.unwrap();

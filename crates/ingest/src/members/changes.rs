@@ -1,0 +1,182 @@
+//! `PATCH /v1/members/{id}`: status and rank from a moment on; and what moves have in common with
+//! it.
+
+use axum::Json;
+use axum::body::Bytes;
+use axum::extract::rejection::{BytesRejection, PathRejection};
+use axum::extract::{Extension, Path, State};
+use chrono::{DateTime, Utc};
+use domain::history::{Change, Refusal, What};
+use domain::member::MemberStatus;
+use serde::{Deserialize, Serialize};
+use store::changes::{self, Order};
+use store::{StoreError, enrolment, programme};
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use crate::app::App;
+use crate::auth::Caller;
+use crate::event_requests::read_json;
+use crate::members::{self, MemberView};
+use crate::parameters;
+use crate::post_events::unreadable;
+use crate::problem::Problem;
+
+/// A change of status or rank, or of both. What is absent stays as it is at that moment.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct StateRequest {
+    /// The new status.
+    #[schema(value_type = Option<String>, example = "SUSPENDED")]
+    status: Option<MemberStatus>,
+    /// The new rank, one of the ladder.
+    #[schema(example = "SILVER")]
+    rank: Option<String>,
+    /// From when on: RFC 3339, after every settled sale; from now on when absent.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    effective_at: Option<String>,
+    /// Why. Stays on record.
+    #[schema(value_type = String, required, example = "chargebacks under review", max_length = 200)]
+    reason: Option<String>,
+    /// The person that the key acts for.
+    #[schema(example = "petra@example.com", max_length = 200)]
+    on_behalf_of: Option<String>,
+}
+
+/// The member as they are now, and from when until when the change holds.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct ChangedView {
+    #[serde(flatten)]
+    member: MemberView,
+    /// From when on the change holds.
+    effective_at: DateTime<Utc>,
+    /// When a later change that was recorded before takes over; `null`: the change is the present
+    /// one.
+    holds_until: Option<DateTime<Utc>>,
+}
+
+/// Why something is changed, and for whom.
+#[derive(Debug)]
+pub(crate) struct Motive {
+    reason: String,
+    on_behalf_of: Option<String>,
+}
+
+impl Motive {
+    pub(crate) fn check(
+        reason: Option<String>,
+        on_behalf_of: Option<String>,
+    ) -> Result<Self, Problem> {
+        let reason = reason
+            .ok_or_else(|| Problem::invalid("/reason", "say the reason; it stays on record"))?;
+        members::check_text("reason", &reason)?;
+        if let Some(person) = &on_behalf_of {
+            members::check_text("on_behalf_of", person)?;
+        }
+        Ok(Self { reason, on_behalf_of })
+    }
+
+    /// The change as the key's order.
+    pub(crate) fn order<'a>(&'a self, changes: &'a [Change], actor: &'a str) -> Order<'a> {
+        Order { changes, actor, on_behalf_of: self.on_behalf_of.as_deref(), reason: &self.reason }
+    }
+}
+
+/// Changes status or rank, from now or from an earlier moment on.
+///
+/// Sales are paid by the status and rank of their own moment, whenever they are settled; so a
+/// moment at or before that of a settled sale is refused.
+#[utoipa::path(patch, path = "/v1/members/{id}", tag = "members",
+    operation_id = "change_member", request_body = StateRequest,
+    params(("id" = Uuid, Path, description = "The member's id")),
+    responses(
+        (status = 200, description = "Changed", body = ChangedView),
+        (status = 400, description = "The body is not JSON", body = Problem),
+        (status = 401, description = "No valid key", body = Problem),
+        (status = 403, description = "The key lacks members:write", body = Problem),
+        (status = 404, description = "No such member", body = Problem),
+        (status = 409, description = "It is so already, or what is settled or recorded forbids \
+                                      that moment; the attempt is on record", body = Problem),
+        (status = 413, description = "The body is larger than 2 MiB", body = Problem),
+        (status = 422, description = "A field is not valid", body = Problem),
+        (status = 503, description = "PostgreSQL is away, or a lock was held too long; nothing \
+                                      was changed", body = Problem)),
+    security(("key" = ["members:write"])))]
+pub(crate) async fn patch(
+    State(app): State<App>,
+    Extension(caller): Extension<Caller>,
+    id: Result<Path<Uuid>, PathRejection>,
+    body: Result<Bytes, BytesRejection>,
+) -> Result<Json<ChangedView>, Problem> {
+    let member_id = parameters::member_id(id)?;
+    let body = body.map_err(|rejection| unreadable(&rejection))?;
+    let request: StateRequest = read_json(&body)?;
+    // In a task of its own, because a client that goes away must not leave a transaction half done.
+    let changed =
+        tokio::spawn(async move { change(&app, member_id, request, &caller).await }).await;
+    Ok(Json(changed.map_err(|_| Problem::unavailable("the change failed; try again"))??))
+}
+
+async fn change(
+    app: &App,
+    member_id: Uuid,
+    request: StateRequest,
+    caller: &Caller,
+) -> Result<ChangedView, Problem> {
+    let effective_at = members::moment("effective_at", request.effective_at.as_deref())?;
+    let motive = Motive::check(request.reason, request.on_behalf_of)?;
+    let subject = match (request.status, &request.rank) {
+        (Some(_), _) => "/status",
+        (None, Some(_)) => "/rank",
+        (None, None) => {
+            return Err(Problem::invalid("", "say the new status, the new rank or both"));
+        }
+    };
+    let mut tx = app.pool.begin().await.map_err(StoreError::from)?;
+    let ladder = programme::ladder(&mut tx).await?;
+    let rank = request.rank.map(|name| ladder.rank(&name)).transpose();
+    let rank = rank.map_err(|error| Problem::invalid("/rank", error))?;
+    let what = What::State { status: request.status, rank };
+    let actor = format!("key:{}", caller.key_id);
+    let changes = [Change { member_id, effective_at, what }];
+    let made = changes::apply(&mut tx, &motive.order(&changes, &actor)).await?;
+    let stored = enrolment::find(&mut tx, &[member_id]).await?.pop();
+    // A refusal is committed too: its record is all that it leaves.
+    tx.commit().await.map_err(StoreError::from)?;
+    let applied = made.map_err(|refusals| refused(&refusals, member_id, subject))?;
+    let (stored, planned) = stored
+        .zip(applied.states.first())
+        .ok_or_else(|| StoreError::Damaged(format!("member {member_id} vanished")))?;
+    Ok(ChangedView {
+        member: MemberView::new(stored, &ladder),
+        effective_at: planned.effective_at.unwrap_or(applied.now),
+        holds_until: planned.holds_until,
+    })
+}
+
+/// Why a member's change is refused. `subject` points to what is wanted of the member.
+pub(crate) fn refused(
+    refusals: &[(usize, Refusal)],
+    member_id: Uuid,
+    subject: &'static str,
+) -> Problem {
+    let Some((_, refusal)) = refusals.first() else {
+        return StoreError::Damaged(format!("member {member_id}: refused without a cause")).into();
+    };
+    let problem = match refusal {
+        Refusal::UnknownMember => parameters::unknown_member(member_id),
+        Refusal::Future { .. } => Problem::invalid("/effective_at", refusal),
+        Refusal::SelfSponsor | Refusal::UnknownSponsor { .. } | Refusal::Contradiction => {
+            Problem::invalid(subject, refusal)
+        }
+        Refusal::SettledSales { .. } | Refusal::SameMoment => {
+            Problem::conflict("/effective_at", refusal)
+        }
+        Refusal::OwnDescendant { .. }
+        | Refusal::CircleLater { .. }
+        | Refusal::TerminatedSponsor { .. }
+        | Refusal::TooDeep
+        | Refusal::NothingChanges => Problem::conflict(subject, refusal),
+    };
+    problem.because(refusal.cause())
+}
