@@ -15,18 +15,18 @@
 //! So the pause is a handful of statements, however many members move. A refusal takes back what
 //! was written and leaves a row in `member_changes`.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod closure;
+mod recorded;
+mod rows;
+
+use std::collections::BTreeSet;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use domain::history::{
-    self, BEGINNING_OF_TIME, Change, PlannedMove, PlannedState, Recorded, Refusal, Refusals, State,
-    What,
-};
-use domain::ladder::Rank;
-use domain::network::DEPTH_MAX;
+use domain::history::{self, Change, PlannedMove, PlannedState, Refusal, Refusals, What};
 use sqlx::{Acquire, PgConnection};
 use uuid::Uuid;
 
+use self::closure::Placement;
 use crate::locks::{self, Lock};
 use crate::{StoreError, events};
 
@@ -92,7 +92,7 @@ pub async fn apply(
         }
         Err(refusals) => refusals,
     };
-    record_refusals(conn, order, &refusals).await?;
+    rows::record_refusals(conn, order, &refusals).await?;
     Ok(Err(refusals))
 }
 
@@ -110,9 +110,11 @@ pub async fn preview(
     // What several moves together make of the depth shows only when they are made.
     if let [AppliedMove { planned, .. }] = applied.moves.as_slice()
         && planned.holds_until.is_none()
-        && is_too_deep(conn, planned).await?
+        && let Some(sponsor_id) = planned.new_sponsor_id
     {
-        refusals.extend(places_of(changes, &[planned.member_id]));
+        let member_id = planned.member_id;
+        let placed = Placement { member_id, sponsor_id, top_of_sponsor: sponsor_id };
+        refusals.extend(places_of(changes, &closure::too_deep(conn, &[placed]).await?));
     }
     Ok(if refusals.is_empty() { Ok(applied) } else { Err(refusals) })
 }
@@ -128,7 +130,7 @@ async fn plan(
 ) -> Result<Result<Applied, Refusals>, StoreError> {
     let clock = events::clock(conn).await?;
     let first = changes.iter().map(|change| change.effective_at.unwrap_or(clock)).min();
-    let recorded = recorded(conn, changes, first.unwrap_or(clock)).await?;
+    let recorded = recorded::recorded(conn, changes, first.unwrap_or(clock)).await?;
     let rows = recorded.sponsors.values().filter_map(|rows| rows.keys().next_back());
     let rows = rows.chain(recorded.states.values().filter_map(|rows| rows.keys().next_back()));
     let latest = rows.max().map(|at| *at + TimeDelta::microseconds(1));
@@ -137,105 +139,11 @@ async fn plan(
         Ok(plan) => plan,
         Err(refusals) => return Ok(Err(refusals)),
     };
-    let mut moves = Vec::with_capacity(plan.moves.len());
-    for planned in plan.moves {
-        let subtree_size = sqlx::query_scalar!(
-            r#"select count(*) as "count!" from member_tree_paths where ancestor_id = $1"#,
-            planned.member_id
-        )
-        .fetch_one(&mut *conn)
-        .await?;
-        moves.push(AppliedMove { planned, subtree_size });
-    }
+    let sizes = recorded::subtree_sizes(conn, &plan.moves).await?;
+    let size = |planned: &PlannedMove| sizes.get(&planned.member_id).copied().unwrap_or(0);
+    let with_size = |planned| AppliedMove { planned, subtree_size: size(&planned) };
+    let moves = plan.moves.into_iter().map(with_size).collect();
     Ok(Ok(Applied { now, moves, states: plan.states }))
-}
-
-/// What is recorded of the members that are named and of everybody who was above them at or after
-/// `first`: what held then, and every later change.
-async fn recorded(
-    conn: &mut PgConnection,
-    changes: &[Change],
-    first: DateTime<Utc>,
-) -> Result<Recorded, StoreError> {
-    let mut members = BTreeSet::new();
-    let mut with_states = BTreeSet::new();
-    for change in changes {
-        members.insert(change.member_id);
-        match change.what {
-            What::Move { new_sponsor_id } => {
-                members.extend(new_sponsor_id);
-                with_states.extend(new_sponsor_id);
-            }
-            What::State { .. } => {
-                with_states.insert(change.member_id);
-            }
-        }
-    }
-    let mut recorded = Recorded::default();
-    let members: Vec<Uuid> = members.into_iter().collect();
-    let rows = sqlx::query!(
-        r#"
-        with recursive above (id) as (
-          select unnest($1::uuid[])
-          union
-          select h.sponsor_id
-            from above
-           cross join lateral (
-                 select sponsor_id from member_sponsors
-                  where member_id = above.id and effective_at > $2
-                 union all
-                 (select sponsor_id from member_sponsors
-                   where member_id = above.id and effective_at <= $2
-                   order by effective_at desc limit 1)) h
-           where h.sponsor_id is not null)
-        select above.id as "id!", nullif(h.effective_at, '-infinity') as effective_at,
-               h.sponsor_id as "sponsor_id?"
-          from above
-         cross join lateral (
-               select effective_at, sponsor_id from member_sponsors
-                where member_id = above.id and effective_at > $2
-               union all
-               (select effective_at, sponsor_id from member_sponsors
-                 where member_id = above.id and effective_at <= $2
-                 order by effective_at desc limit 1)) h
-        "#,
-        &members,
-        first,
-    )
-    .fetch_all(&mut *conn)
-    .await?;
-    for row in rows {
-        let at = row.effective_at.unwrap_or(BEGINNING_OF_TIME);
-        recorded.sponsors.entry(row.id).or_default().insert(at, row.sponsor_id);
-    }
-    let with_states: Vec<Uuid> = with_states.into_iter().collect();
-    let rows = sqlx::query!(
-        r#"
-        select wanted.id as "id!", nullif(h.effective_at, '-infinity') as effective_at,
-               h.status::text as "status!", h.rank as "rank!"
-          from unnest($1::uuid[]) as wanted (id)
-         cross join lateral (
-               select effective_at, status, rank from member_states
-                where member_id = wanted.id and effective_at > $2
-               union all
-               (select effective_at, status, rank from member_states
-                 where member_id = wanted.id and effective_at <= $2
-                 order by effective_at desc limit 1)) h
-        "#,
-        &with_states,
-        first,
-    )
-    .fetch_all(conn)
-    .await?;
-    for row in rows {
-        let at = row.effective_at.unwrap_or(BEGINNING_OF_TIME);
-        let state = State {
-            status: row.status.parse().map_err(StoreError::damaged)?,
-            rank: Rank(u8::try_from(row.rank).map_err(StoreError::damaged)?),
-        };
-        recorded.states.entry(row.id).or_default().insert(at, state);
-    }
-    Ok(recorded)
 }
 
 /// Writes what was planned, unless the depth of the tree or a settled sale forbids it.
@@ -250,7 +158,7 @@ async fn write(
         if !refusals.is_empty() {
             return Ok(Err(refusals));
         }
-        let too_deep = rewrite_closure(conn, &applied.moves).await?;
+        let too_deep = closure::rewrite(conn, &applied.moves).await?;
         if !too_deep.is_empty() {
             return Ok(Err(places_of(order.changes, &too_deep)));
         }
@@ -263,74 +171,9 @@ async fn write(
         return Ok(Err(refuse_settled(conn, order.changes).await?));
     }
     applied.now = after_every_event(conn).await?.max(applied.now);
-    write_moves(conn, order, applied).await?;
-    write_states(conn, order, applied).await?;
+    rows::write_moves(conn, order, applied).await?;
+    rows::write_states(conn, order, applied).await?;
     Ok(Ok(()))
-}
-
-/// Takes every moved subtree off its present upline, then puts each below its new sponsor. Since
-/// the result has no circle, they can be put back in any order. Returns who would stand too deep.
-async fn rewrite_closure(
-    conn: &mut PgConnection,
-    moves: &[AppliedMove],
-) -> Result<Vec<Uuid>, StoreError> {
-    let present =
-        || moves.iter().map(|done| done.planned).filter(|move_| move_.holds_until.is_none());
-    for PlannedMove { member_id, .. } in present() {
-        sqlx::query!(
-            r#"
-            delete from member_tree_paths p
-             using (select descendant_id, depth from member_tree_paths
-                     where ancestor_id = $1) below
-             where p.descendant_id = below.descendant_id and p.depth > below.depth
-            "#,
-            member_id,
-        )
-        .execute(&mut *conn)
-        .await?;
-    }
-    let mut too_deep = Vec::new();
-    for planned in present() {
-        let PlannedMove { member_id, new_sponsor_id, .. } = planned;
-        let Some(new_sponsor_id) = new_sponsor_id else { continue };
-        if is_too_deep(conn, &planned).await? {
-            too_deep.push(member_id);
-            continue;
-        }
-        sqlx::query!(
-            r#"
-            insert into member_tree_paths (ancestor_id, descendant_id, depth)
-            select above.ancestor_id, below.descendant_id, above.depth + below.depth + 1::smallint
-              from member_tree_paths above
-             cross join member_tree_paths below
-             where above.descendant_id = $1 and below.ancestor_id = $2
-             order by below.descendant_id, above.depth
-            "#,
-            new_sponsor_id,
-            member_id,
-        )
-        .execute(&mut *conn)
-        .await?;
-    }
-    Ok(too_deep)
-}
-
-/// Whether somebody would stand below the greatest depth, by the closure as it is.
-async fn is_too_deep(conn: &mut PgConnection, planned: &PlannedMove) -> Result<bool, StoreError> {
-    // Added as integers: the sum of two depths may not fit the column.
-    let deepest = sqlx::query_scalar!(
-        r#"
-        select coalesce((select depth::integer + 1 from member_tree_paths
-                          where descendant_id = $1 order by depth desc limit 1), 0)
-             + coalesce((select depth::integer from member_tree_paths
-                          where ancestor_id = $2 order by depth desc limit 1), 0) as "deepest!"
-        "#,
-        planned.new_sponsor_id,
-        planned.member_id,
-    )
-    .fetch_one(conn)
-    .await?;
-    Ok(deepest > i32::from(DEPTH_MAX))
 }
 
 /// The changes that move these members.
@@ -399,180 +242,4 @@ async fn sale_settled_since(
         moment,
     );
     Ok(settled.fetch_one(conn).await?)
-}
-
-async fn write_moves(
-    conn: &mut PgConnection,
-    order: &Order<'_>,
-    applied: &Applied,
-) -> Result<(), StoreError> {
-    if applied.moves.is_empty() {
-        return Ok(());
-    }
-    let moves = || applied.moves.iter().map(|done| done.planned);
-    let members: Vec<Uuid> = moves().map(|planned| planned.member_id).collect();
-    let moments: Vec<DateTime<Utc>> =
-        moves().map(|planned| planned.effective_at.unwrap_or(applied.now)).collect();
-    let old: Vec<Option<Uuid>> = moves().map(|planned| planned.old_sponsor_id).collect();
-    let new: Vec<Option<Uuid>> = moves().map(|planned| planned.new_sponsor_id).collect();
-    let present: Vec<bool> = moves().map(|planned| planned.holds_until.is_none()).collect();
-    let sizes: Vec<i32> = applied
-        .moves
-        .iter()
-        .map(|done| i32::try_from(done.subtree_size).unwrap_or(i32::MAX))
-        .collect();
-    sqlx::query!(
-        r#"
-        with moves as (
-          select *
-            from unnest($1::uuid[], $2::timestamptz[], $3::uuid[], $4::uuid[], $5::boolean[],
-                        $6::integer[])
-              as move (member_id, effective_at, old_sponsor_id, new_sponsor_id, is_present, size)),
-        history as (
-          insert into member_sponsors (member_id, effective_at, sponsor_id, actor, reason)
-          select member_id, effective_at, new_sponsor_id, $7, $9 from moves),
-        record as (
-          insert into member_changes (kind, member_id, effective_at, old_sponsor_id,
-                                      new_sponsor_id, subtree_size, actor, on_behalf_of, reason)
-          select 'MOVE', member_id, effective_at, old_sponsor_id, new_sponsor_id, size, $7, $8, $9
-            from moves)
-        update members m
-           set sponsor_id = moves.new_sponsor_id, sponsor_since = moves.effective_at
-          from moves
-         where m.id = moves.member_id and moves.is_present
-        "#,
-        &members,
-        &moments,
-        &old as &[Option<Uuid>],
-        &new as &[Option<Uuid>],
-        &present,
-        &sizes,
-        order.actor,
-        order.on_behalf_of,
-        order.reason,
-    )
-    .execute(conn)
-    .await?;
-    Ok(())
-}
-
-async fn write_states(
-    conn: &mut PgConnection,
-    order: &Order<'_>,
-    applied: &Applied,
-) -> Result<(), StoreError> {
-    if applied.states.is_empty() {
-        return Ok(());
-    }
-    let states = || applied.states.iter();
-    let members: Vec<Uuid> = states().map(|planned| planned.member_id).collect();
-    let moments: Vec<DateTime<Utc>> =
-        states().map(|planned| planned.effective_at.unwrap_or(applied.now)).collect();
-    let old_statuses: Vec<String> = states().map(|p| p.old.status.name().to_owned()).collect();
-    let new_statuses: Vec<String> = states().map(|p| p.new.status.name().to_owned()).collect();
-    let old_ranks: Vec<i16> = states().map(|p| i16::from(p.old.rank.0)).collect();
-    let new_ranks: Vec<i16> = states().map(|p| i16::from(p.new.rank.0)).collect();
-    let present: Vec<bool> = states().map(|planned| planned.holds_until.is_none()).collect();
-    sqlx::query!(
-        r#"
-        with changes as (
-          select member_id, effective_at, old_status::member_status, new_status::member_status,
-                 old_rank, new_rank, is_present
-            from unnest($1::uuid[], $2::timestamptz[], $3::text[], $4::text[], $5::smallint[],
-                        $6::smallint[], $7::boolean[])
-              as change (member_id, effective_at, old_status, new_status, old_rank, new_rank,
-                         is_present)),
-        history as (
-          insert into member_states (member_id, effective_at, status, rank, actor, reason)
-          select member_id, effective_at, new_status, new_rank, $8, $10 from changes),
-        record as (
-          insert into member_changes (kind, member_id, effective_at, old_status, new_status,
-                                      old_rank, new_rank, actor, on_behalf_of, reason)
-          select 'STATE', member_id, effective_at, old_status, new_status, old_rank, new_rank,
-                 $8, $9, $10
-            from changes)
-        update members m
-           set status = changes.new_status, rank = changes.new_rank,
-               state_since = changes.effective_at
-          from changes
-         where m.id = changes.member_id and changes.is_present
-        "#,
-        &members,
-        &moments,
-        &old_statuses,
-        &new_statuses,
-        &old_ranks,
-        &new_ranks,
-        &present,
-        order.actor,
-        order.on_behalf_of,
-        order.reason,
-    )
-    .execute(conn)
-    .await?;
-    Ok(())
-}
-
-/// Puts refused changes on record, each with its cause: somebody who tries to get above their own
-/// upline is worth knowing about.
-async fn record_refusals(
-    conn: &mut PgConnection,
-    order: &Order<'_>,
-    refusals: &Refusals,
-) -> Result<(), StoreError> {
-    // The first refusal of each change says enough.
-    let first: BTreeMap<usize, &Refusal> =
-        refusals.iter().rev().map(|(place, refusal)| (*place, refusal)).collect();
-    let refused = || first.iter().map(|(place, refusal)| (&order.changes[*place], *refusal));
-    let kinds: Vec<String> = refused()
-        .map(|(change, _)| match change.what {
-            What::Move { .. } => "MOVE".to_owned(),
-            What::State { .. } => "STATE".to_owned(),
-        })
-        .collect();
-    let members: Vec<Uuid> = refused().map(|(change, _)| change.member_id).collect();
-    let moments: Vec<Option<DateTime<Utc>>> =
-        refused().map(|(change, _)| change.effective_at).collect();
-    let causes: Vec<String> = refused().map(|(_, refusal)| refusal.cause().to_owned()).collect();
-    let mut sponsors = Vec::with_capacity(first.len());
-    let mut statuses = Vec::with_capacity(first.len());
-    let mut ranks = Vec::with_capacity(first.len());
-    for (change, _) in refused() {
-        let (sponsor, status, rank) = match change.what {
-            What::Move { new_sponsor_id } => (new_sponsor_id, None, None),
-            What::State { status, rank } => (None, status, rank),
-        };
-        sponsors.push(sponsor);
-        statuses.push(status.map(|status| status.name().to_owned()));
-        ranks.push(rank.map(|rank| i16::from(rank.0)));
-    }
-    sqlx::query!(
-        r#"
-        insert into member_changes (kind, member_id, effective_at, refusal, old_sponsor_id,
-                                    new_sponsor_id, subtree_size, new_status, new_rank, actor,
-                                    on_behalf_of, reason)
-        select kind, change.member_id, change.effective_at, refusal, m.sponsor_id, new_sponsor_id,
-               (select count(*) from member_tree_paths p
-                 where p.ancestor_id = change.member_id and kind = 'MOVE')::integer,
-               new_status::member_status, new_rank, $8, $9, $10
-          from unnest($1::text[], $2::uuid[], $3::timestamptz[], $4::text[], $5::uuid[],
-                      $6::text[], $7::smallint[])
-            as change (kind, member_id, effective_at, refusal, new_sponsor_id, new_status,
-                       new_rank)
-          left join members m on m.id = change.member_id and kind = 'MOVE'
-        "#,
-        &kinds,
-        &members,
-        &moments as &[Option<DateTime<Utc>>],
-        &causes,
-        &sponsors as &[Option<Uuid>],
-        &statuses as &[Option<String>],
-        &ranks as &[Option<i16>],
-        order.actor,
-        order.on_behalf_of,
-        order.reason,
-    )
-    .execute(conn)
-    .await?;
-    Ok(())
 }

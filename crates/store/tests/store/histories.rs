@@ -32,11 +32,8 @@ enum Step {
         status: MemberStatus,
         rank: u8,
     },
-    Move {
-        member: usize,
-        sponsor: Option<usize>,
-        minute: Option<i64>,
-    },
+    /// One or several, in one order.
+    Move(Vec<(usize, Option<usize>, Option<i64>)>),
     SetState {
         member: usize,
         status: Option<MemberStatus>,
@@ -62,8 +59,8 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     let step = prop_oneof![
         4 => (sponsor(), status(), 0..3_u8)
             .prop_map(|(sponsor, status, rank)| Step::Enrol { sponsor, status, rank }),
-        4 => (member(), sponsor(), minute())
-            .prop_map(|(member, sponsor, minute)| Step::Move { member, sponsor, minute }),
+        4 => prop::collection::vec((member(), sponsor(), minute()), 1).prop_map(Step::Move),
+        2 => prop::collection::vec((member(), sponsor(), minute()), 2..5).prop_map(Step::Move),
         3 => (member(), prop::option::of(status()), prop::option::of(0..3_u8), minute())
             .prop_map(|(member, status, rank, minute)| {
                 Step::SetState { member, status, rank, minute }
@@ -142,27 +139,40 @@ impl<'a> History<'a> {
             Step::Enrol { sponsor, status, rank } => {
                 self.enrol(sponsor.map(|any| any % known), (status, Rank(rank))).await;
             }
-            Step::Move { member, sponsor, minute: at } => {
-                let (member, sponsor) = (member % known, sponsor.map(|any| any % known));
-                let what = What::Move { new_sponsor_id: sponsor.map(id) };
-                let done = self.change(member, what, at).await;
-                let at = done.unwrap_or_else(|refused_at| refused_at);
-                assert_eq!(
-                    self.model.move_to(member, sponsor, at),
-                    done.is_ok(),
-                    "{step:?} of member {member} below {sponsor:?} at {at}"
-                );
+            Step::Move(ref moves) => {
+                let moves: Vec<_> = moves
+                    .iter()
+                    .map(|(member, sponsor, at)| {
+                        (member % known, sponsor.map(|any| any % known), at.map(minute))
+                    })
+                    .collect();
+                let changes: Vec<Change> = moves
+                    .iter()
+                    .map(|(member, sponsor, effective_at)| Change {
+                        member_id: id(*member),
+                        effective_at: *effective_at,
+                        what: What::Move { new_sponsor_id: sponsor.map(id) },
+                    })
+                    .collect();
+                let (done, now) = self.change(&changes).await;
+                let moves: Vec<_> = moves
+                    .into_iter()
+                    .map(|(member, sponsor, at)| (member, sponsor, at.unwrap_or(now)))
+                    .collect();
+                assert_eq!(self.model.move_all(&moves), done, "{moves:?}");
             }
             Step::SetState { member, status, rank, minute: at } => {
                 if status.is_none() && rank.is_none() {
                     return;
                 }
                 let (member, rank) = (member % known, rank.map(Rank));
-                let done = self.change(member, What::State { status, rank }, at).await;
-                let at = done.unwrap_or_else(|refused_at| refused_at);
+                let (effective_at, what) = (at.map(minute), What::State { status, rank });
+                let change = Change { member_id: id(member), effective_at, what };
+                let (done, now) = self.change(&[change]).await;
+                let at = effective_at.unwrap_or(now);
                 let before = self.model.state(member, at);
                 let state = (status.unwrap_or(before.0), rank.unwrap_or(before.1));
-                assert_eq!(self.model.set_state(member, state, at), done.is_ok(), "{step:?}");
+                assert_eq!(self.model.set_state(member, state, at), done, "{step:?}");
             }
             Step::Sell { seller, minute: at } => self.sell(seller % known, at).await,
             Step::Settle { every } => self.settle(every).await,
@@ -185,22 +195,17 @@ impl<'a> History<'a> {
         tx.commit().await.unwrap();
     }
 
-    /// Asks for a change. The moment that it got, or would have had if it had not been refused.
-    async fn change(&self, member: usize, what: What, at: Option<i64>) -> Result<Moment, Moment> {
-        let effective_at = at.map(minute);
-        let change = Change { member_id: id(member), effective_at, what };
-        let order = Order { changes: &[change], actor: "test", on_behalf_of: None, reason: "test" };
+    /// Asks for changes. Whether they were made, and what now was, or would have been.
+    async fn change(&self, changes: &[Change]) -> (bool, Moment) {
+        let order = Order { changes, actor: "test", on_behalf_of: None, reason: "test" };
         let mut tx = self.ingest.begin().await.unwrap();
         let applied = changes::apply(&mut tx, &order).await.unwrap();
         tx.commit().await.unwrap();
         match applied {
-            Ok(applied) => Ok(effective_at.unwrap_or(applied.now)),
+            Ok(applied) => (true, applied.now),
             Err(refusals) => {
-                assert!(refusals.iter().all(|(place, _)| *place == 0), "{refusals:?}");
-                Err(match effective_at {
-                    Some(moment) => moment,
-                    None => self.now().await,
-                })
+                assert!(!refusals.is_empty());
+                (false, self.now().await)
             }
         }
     }

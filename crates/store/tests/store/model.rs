@@ -75,23 +75,27 @@ impl Model {
         self.settled.iter().any(|sale| *sale >= at)
     }
 
-    /// Moves a member, unless the rules forbid it; says whether they did not.
-    pub(crate) fn move_to(&mut self, member: usize, sponsor: Option<usize>, at: Moment) -> bool {
-        let left = |sponsor| self.state(sponsor, at).0 == MemberStatus::Terminated;
-        if sponsor == Some(member)
-            || self.sponsors[member].contains_key(&at)
-            || self.sponsor(member, at) == sponsor
-            || sponsor.is_some_and(left)
-            || self.is_forbidden_by_sales(at)
-        {
-            return false;
+    /// Moves members, all or none, unless the rules forbid it; says whether they did not.
+    pub(crate) fn move_all(&mut self, moves: &[(usize, Option<usize>, Moment)]) -> bool {
+        let mut after = self.clone();
+        for (member, sponsor, at) in moves {
+            if after.sponsors[*member].insert(*at, *sponsor).is_some() {
+                return false;
+            }
         }
-        self.sponsors[member].insert(at, sponsor);
-        let circle = self.has_circle();
-        if circle {
-            self.sponsors[member].remove(&at);
+        let allowed = moves.iter().all(|(member, sponsor, at)| {
+            let before = after.sponsors[*member].range(..*at).next_back().unwrap().1;
+            let left = |sponsor| after.state(sponsor, *at).0 == MemberStatus::Terminated;
+            *sponsor != Some(*member)
+                && before != sponsor
+                && !sponsor.is_some_and(left)
+                && !self.is_forbidden_by_sales(*at)
+        });
+        if allowed && !after.has_circle() {
+            *self = after;
+            return true;
         }
-        !circle
+        false
     }
 
     /// Changes status and rank, unless the rules forbid it; says whether they did not.
