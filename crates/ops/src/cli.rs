@@ -53,7 +53,7 @@ pub(crate) enum Command {
     #[command(subcommand)]
     Keys(keys::Command),
 
-    /// Import members and their sponsors
+    /// Import, move and change members; ask about the tree, as it is and as it stood
     #[command(subcommand)]
     Members(members::Command),
 

@@ -142,7 +142,8 @@ mod tests {
     use domain::ladder::Ladder;
     use domain::period::Programme;
 
-    use super::super::file::{self, Meaning};
+    use super::super::file;
+    use super::super::rows::Meaning;
     use super::*;
 
     fn read(csv: &str) -> MemberFile {

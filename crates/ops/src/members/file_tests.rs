@@ -1,3 +1,7 @@
+use domain::ladder::Ladder;
+use domain::member::MemberStatus;
+use domain::period::Programme;
+
 use super::*;
 
 const A: &str = "00000000-0000-0000-0000-00000000000a";

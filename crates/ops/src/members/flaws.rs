@@ -2,7 +2,12 @@
 //! file.
 
 use serde::Serialize;
+use serde_json::{Map, json};
 
+use crate::output::{self, Format, remark};
+
+/// Flaws that are printed; whoever has more mends these first.
+const FLAWS_SHOWN_MAX: usize = 100;
 /// Longest value that a message repeats, in characters.
 const QUOTE_LENGTH_MAX: usize = 60;
 
@@ -43,4 +48,34 @@ pub(crate) fn quote(value: &str) -> String {
         Some((end, _)) => format!("{:?}…", &value[..end]),
         None => format!("{value:?}"),
     }
+}
+
+/// Says what is wrong with a file: for programs on stdout, for people on stderr. `what` was not
+/// done because of it, such as `imported`.
+pub(crate) fn report(
+    name: &str,
+    flaws: &[Flaw],
+    what: &'static str,
+    format: Format,
+) -> anyhow::Result<()> {
+    let (count, shown) = (flaws.len(), flaws.len().min(FLAWS_SHOWN_MAX));
+    if format == Format::Json {
+        let value: Map<_, _> = [
+            (what.to_owned(), json!(false)),
+            ("flaw_count".to_owned(), json!(count)),
+            ("flaws".to_owned(), json!(&flaws[..shown])),
+        ]
+        .into_iter()
+        .collect();
+        output::print(format, &value, |_| String::new())?;
+    } else {
+        for Flaw { line, reason } in &flaws[..shown] {
+            remark(&format!("{name}: line {line}: {reason}"));
+        }
+        if count > shown {
+            remark(&format!("and {} more", count - shown));
+        }
+    }
+    remark(&format!("error: nothing was {what}: {count} flaw(s) in {name}"));
+    Ok(())
 }

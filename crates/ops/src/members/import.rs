@@ -6,20 +6,18 @@ use std::time::Instant;
 use anyhow::{Context as _, bail};
 use indicatif::ProgressBar;
 use serde::Serialize;
-use serde_json::json;
 use store::{PgPool, StoreError, database, failures, import, programme};
 use uuid::Uuid;
 
 use super::ImportArgs;
 use super::check::{self, Checked};
-use super::file::{self, Meaning, MemberFile};
-use super::flaws::{Flaw, Flaws};
+use super::file::{self, MemberFile};
+use super::flaws::{self, Flaw, Flaws};
+use super::rows::Meaning;
 use crate::connection::DatabaseArgs;
-use crate::output::{self, Format, remark};
+use crate::output;
 use crate::{input, progress};
 
-/// Flaws that are printed; whoever has more mends these first.
-const FLAWS_SHOWN_MAX: usize = 100;
 /// Tables that get one row or more for each member.
 const TABLES: u64 = 4;
 
@@ -57,7 +55,7 @@ pub(super) async fn run(args: &ImportArgs, database: &DatabaseArgs) -> anyhow::R
     drop(csv);
     match write(&pool, &file, flaws, args.dry_run).await? {
         Err(flaws) => {
-            report_flaws(name, &flaws, args.output.format)?;
+            flaws::report(name, &flaws, "imported", args.output.format)?;
             Ok(ExitCode::FAILURE)
         }
         Ok((checked, revived)) => {
@@ -119,27 +117,6 @@ fn finish(bar: &ProgressBar, written: Result<(), StoreError>) -> anyhow::Result<
         );
     }
     Err(anyhow::Error::new(error).context("nothing was imported"))
-}
-
-fn report_flaws(name: &str, flaws: &[Flaw], format: Format) -> anyhow::Result<()> {
-    let (count, shown) = (flaws.len(), flaws.len().min(FLAWS_SHOWN_MAX));
-    if format == Format::Json {
-        let value = json!({
-            "imported": false,
-            "flaw_count": count,
-            "flaws": &flaws[..shown],
-        });
-        output::print(format, &value, ToString::to_string)?;
-    } else {
-        for Flaw { line, reason } in &flaws[..shown] {
-            remark(&format!("{name}: line {line}: {reason}"));
-        }
-        if count > shown {
-            remark(&format!("and {} more", count - shown));
-        }
-    }
-    remark(&format!("error: nothing was imported: {count} flaw(s) in {name}"));
-    Ok(())
 }
 
 fn summary(done: &Summary) -> String {

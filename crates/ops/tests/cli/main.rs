@@ -1,6 +1,11 @@
 //! The operator's commands, run as an operator runs them, on a real PostgreSQL and Redis.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod changing;
 mod importing;
+mod moving;
+mod network;
 mod proving;
 mod setting_up;
+mod tree_damage;
+mod tree_through_time;

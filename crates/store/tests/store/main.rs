@@ -1,5 +1,6 @@
 //! The store against a real PostgreSQL: what the database itself guarantees.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+#![expect(clippy::cast_possible_wrap, reason = "tests count to a few thousand")]
 
 mod append_only;
 mod applying;

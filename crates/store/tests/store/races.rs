@@ -185,7 +185,7 @@ async fn imports_race_with_enrolments_and_moves() {
     let world = World::new().await;
     let (ops, ingest) = (world.pool_as(Role::Ops), world.pool_as(Role::Ingest));
     tokio::join!(import_chain(&ops, 0..20, None), import_chain(&ops, 20..40, None), async {
-        enrol(&ingest, 40, None).await.unwrap()
+        enrol(&ingest, 40, None).await.unwrap();
     },);
     world.assert_tree_is_sound().await;
     let dice = Dice::new(303);
@@ -250,12 +250,12 @@ async fn nobody_moves_below_who_has_just_left() {
     let dice = Dice::new(305);
     enrol(&pool, 0, None).await.unwrap();
     for round in 0..ROUNDS {
-        let [leaver, mover] = [1 + 2 * round, 2 + 2 * round];
-        enrol(&pool, leaver, None).await.unwrap();
-        enrol(&pool, mover, Some(0)).await.unwrap();
+        let [upper, lower] = [1 + 2 * round, 2 + 2 * round];
+        enrol(&pool, upper, None).await.unwrap();
+        enrol(&pool, lower, Some(0)).await.unwrap();
         let what = What::State { status: Some(MemberStatus::Terminated), rank: None };
-        let leaves = [Change { member_id: id(leaver), effective_at: None, what }];
-        let (_, moved) = tokio::join!(
+        let leaves = [Change { member_id: id(upper), effective_at: None, what }];
+        let ((), moved) = tokio::join!(
             async {
                 dice.pause().await;
                 let order =
@@ -266,7 +266,7 @@ async fn nobody_moves_below_who_has_just_left() {
             },
             async {
                 dice.pause().await;
-                move_to(&pool, mover, Some(leaver)).await
+                move_to(&pool, lower, Some(upper)).await
             }
         );
         let moved_first: bool = sqlx::query_scalar(
@@ -274,7 +274,7 @@ async fn nobody_moves_below_who_has_just_left() {
                               on t.member_id = s.sponsor_id and t.status = 'TERMINATED'
                              where s.member_id = $1 and s.effective_at < t.effective_at)",
         )
-        .bind(id(mover))
+        .bind(id(lower))
         .fetch_one(&world.owner)
         .await
         .unwrap();
@@ -323,6 +323,10 @@ async fn a_change_gives_up_when_settlement_never_pauses() {
     world.assert_tree_is_sound().await;
 }
 
+/// Of a refused change: kind, member, cause, old and new sponsor, subtree size, actor, on whose
+/// behalf, reason.
+type Row = (String, Uuid, String, Option<Uuid>, Option<Uuid>, i32, String, String, String);
+
 /// A move of many at once that is refused late leaves nothing but its record.
 #[tokio::test]
 async fn a_refused_order_changes_nothing() {
@@ -351,7 +355,6 @@ async fn a_refused_order_changes_nothing() {
             (3, Refusal::OwnDescendant { sponsor_id: id(2) }),
         ]
     );
-    type Row = (String, Uuid, String, Option<Uuid>, Option<Uuid>, i32, String, String, String);
     let rows: Vec<Row> = sqlx::query_as(
         "select kind, member_id, refusal, old_sponsor_id, new_sponsor_id, subtree_size, actor,
                 on_behalf_of, reason

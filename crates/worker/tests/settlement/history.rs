@@ -123,6 +123,9 @@ async fn l8_a_sale_dated_ahead_counts_when_it_is_recorded() {
     assert!(sqlx::query_scalar::<_, bool>(query).fetch_one(&world.owner).await.unwrap());
 }
 
+/// A settled sale: its name, seller and moment, and the ids and states that it was computed from.
+type Settled = (String, Uuid, DateTime<Utc>, Vec<Uuid>, Vec<String>);
+
 /// Compares what every outcome was computed from with the history tables as they are now, followed
 /// upwards in memory.
 async fn assert_every_sale_saw_its_moment(world: &World) {
@@ -147,7 +150,7 @@ async fn assert_every_sale_saw_its_moment(world: &World) {
     for (member, at, state) in state_rows {
         states.entry(member).or_default().insert(at, state);
     }
-    let outcomes: Vec<(String, Uuid, DateTime<Utc>, Vec<Uuid>, Vec<String>)> = sqlx::query_as(
+    let outcomes: Vec<Settled> = sqlx::query_as(
         "select e.external_id, e.member_id, e.as_of, array_agg(i.member_id order by i.position), \
                 array_agg(i.status::text || ' ' || i.rank order by i.position) \
          from commission_outcomes o join events e on e.id = o.event_id \
@@ -252,11 +255,8 @@ async fn a_change_behind_a_stopped_worker_does_not_stop_settlement() {
 
     let other = world.worker(&["--sweep-every", "3600"]);
     let leaf = *model.ids.last().unwrap();
-    let changes = [Change {
-        member_id: leaf,
-        effective_at: None,
-        what: What::Move { new_sponsor_id: None },
-    }];
+    let changes =
+        [Change { member_id: leaf, effective_at: None, what: What::Move { new_sponsor_id: None } }];
     let order = Order { changes: &changes, actor: "test", on_behalf_of: None, reason: "race" };
     let mut tx = world.owner.begin().await.unwrap();
     let error = changes::apply(&mut tx, &order).await.unwrap_err();

@@ -1,0 +1,82 @@
+//! Asking for a change of history: who asks, why, and whether to make it or only to try.
+
+use domain::history::{Change, Refusal, Refusals};
+use serde_json::{Map, json};
+use store::changes::{self, Applied, Order};
+use store::{PgPool, StoreError, database};
+
+use super::moment::Moment;
+use super::rows::printable;
+use crate::output::{self, Format, FormatArgs, remark};
+
+/// Why, for whom, and whether at all.
+#[derive(Clone, Debug, clap::Args)]
+pub(crate) struct OrderArgs {
+    /// Why, for auditors
+    #[arg(long, value_name = "TEXT", value_parser = printable)]
+    pub(crate) reason: String,
+
+    /// The person that you act for, for auditors
+    #[arg(long, value_name = "WHO", value_parser = printable)]
+    pub(crate) on_behalf_of: Option<String>,
+
+    /// Check everything, show what would change, change nothing
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+
+    #[command(flatten)]
+    pub(crate) output: FormatArgs,
+}
+
+/// From when on a single change holds.
+#[derive(Clone, Copy, Debug, clap::Args)]
+pub(crate) struct EffectiveArgs {
+    /// From when on: a time such as 2023-05-31T10:00:00Z, or the beginning of a day; not before a
+    /// sale that is settled [default: now]
+    #[arg(long, value_name = "WHEN")]
+    pub(crate) effective_at: Option<Moment>,
+}
+
+impl OrderArgs {
+    /// Makes the changes, or only tries them. A refusal leaves its record, unless it is a dry run.
+    pub(crate) async fn carry_out(
+        &self,
+        pool: &PgPool,
+        changes: &[Change],
+    ) -> Result<Result<Applied, Refusals>, StoreError> {
+        let mut tx = pool.begin().await?;
+        if self.dry_run {
+            let outcome = changes::preview(&mut tx, changes).await?;
+            tx.rollback().await?;
+            return Ok(outcome);
+        }
+        let actor = format!("role:{}", database::session_user(&mut tx).await?);
+        let order = Order {
+            changes,
+            actor: &actor,
+            on_behalf_of: self.on_behalf_of.as_deref(),
+            reason: &self.reason,
+        };
+        let outcome = changes::apply(&mut tx, &order).await?;
+        tx.commit().await?;
+        Ok(outcome)
+    }
+
+    /// Says why a single change is refused: for programs on stdout, for people on stderr. `what`
+    /// was not done because of it, such as `moved`.
+    pub(crate) fn report_refusal(
+        &self,
+        what: &'static str,
+        refusals: &[(usize, Refusal)],
+    ) -> anyhow::Result<()> {
+        let Some((_, refusal)) = refusals.first() else { return Ok(()) };
+        let (cause, reason) = (refusal.cause(), refusal.to_string());
+        if self.output.format == Format::Json {
+            let refusal = json!({"cause": cause, "reason": reason});
+            let value = [(what.to_owned(), json!(false)), ("refusal".to_owned(), refusal)];
+            output::print(Format::Json, &Map::from_iter(value), |_| String::new())?;
+        }
+        remark(&format!("error: not {what} ({cause}): {reason}"));
+        Ok(())
+    }
+}
