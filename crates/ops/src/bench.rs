@@ -4,12 +4,14 @@
 //! `REDIS_URL`, and removes them. Ratios within one run are what to compare; absolute figures
 //! depend on the machine.
 
+mod growth;
 mod import;
 mod ingest;
 mod latency;
 mod network;
 mod report;
 mod settle;
+mod tree;
 mod upline;
 
 use std::process::ExitCode;
@@ -50,12 +52,19 @@ pub(crate) enum Bench {
     /// Import of members with closure, beside COPY of the same rows
     #[command(after_help = "Example:\n  lineage bench import --members 300000")]
     Import(Sizes),
+    /// Enrolments, moves, uplines and downlines, in networks of N/100, N/10 and N members
+    #[command(
+        after_help = "Settlement's turn: one sale looked up, again and again. What it waits while \
+                      50,000 members move is the pause.\n\n\
+                      Example:\n  lineage bench tree --members 100000"
+    )]
+    Tree(Sizes),
 }
 
 /// How much of everything.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct Sizes {
-    /// Members of the network [default: 300000; upline: 1000000]
+    /// Members of the network [default: 300000; upline, tree: 1000000]
     #[arg(long, value_parser = clap::value_parser!(u32).range(100..=5_000_000))]
     members: Option<u32>,
     /// Events to measure with [default: 100000; latency: 20 seconds of the rate]
@@ -94,7 +103,8 @@ pub(crate) async fn run(bench: Bench, database: &DatabaseArgs) -> anyhow::Result
     | Bench::Ingest(sizes)
     | Bench::Latency(sizes)
     | Bench::Upline(sizes)
-    | Bench::Import(sizes)) = &bench;
+    | Bench::Import(sizes)
+    | Bench::Tree(sizes)) = &bench;
     let place = Place {
         database_url: database.owner_url().clone(),
         redis_url: sizes.bell.redis_url().clone(),
@@ -106,6 +116,11 @@ pub(crate) async fn run(bench: Bench, database: &DatabaseArgs) -> anyhow::Result
         Bench::Latency(sizes) => latency::run(&place, sizes).await?,
         Bench::Upline(sizes) => upline::run(&place, sizes).await?,
         Bench::Import(sizes) => import::run(&place, sizes).await?,
+        Bench::Tree(sizes) => {
+            let growths = tree::run(&place, sizes).await?;
+            output::print(format, &growths, |growths| growth::table(growths))?;
+            return Ok(ExitCode::SUCCESS);
+        }
         Bench::All(sizes) => {
             let single = Sizes {
                 batch: Some(1),
@@ -122,7 +137,8 @@ pub(crate) async fn run(bench: Bench, database: &DatabaseArgs) -> anyhow::Result
                 upline::run(&place, &defaults).await?,
                 import::run(&place, &defaults).await?,
             ];
-            output::print(format, &reports, |reports| report::table(reports))?;
+            let growths = tree::run(&place, &defaults).await?;
+            output::print(format, &report::All { reports, growths }, report::All::tables)?;
             return Ok(ExitCode::SUCCESS);
         }
     };

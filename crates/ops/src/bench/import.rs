@@ -22,13 +22,8 @@ pub(super) async fn run(place: &Place, sizes: &Sizes) -> anyhow::Result<Report> 
 }
 
 async fn measure(ground: &Ground, members: u32) -> anyhow::Result<Report> {
-    let file = std::env::temp_dir().join(format!("lineage-bench-{}.csv", std::process::id()));
-    let ids = write_csv(&file, members)?;
     say(&format!("import: {members} members"));
-    let imported = import(ground, &file).await;
-    std::fs::remove_file(&file)?;
-    let (seconds, peak_rss_mib) = imported?;
-
+    let Imported { ids, seconds, peak_rss_mib } = fill(ground, members).await?;
     say("import: the floor, COPY of the same rows");
     let pool = &ground.database.pool;
     let floor = Floor::read(pool, &bench::IMPORT, &ids, ids.len()).await?;
@@ -43,6 +38,26 @@ async fn measure(ground: &Ground, members: u32) -> anyhow::Result<Report> {
         goal: "≤ 15 s",
         ..Report::default()
     })
+}
+
+/// What an import of a network took.
+pub(super) struct Imported {
+    /// The members, sponsors first.
+    pub(super) ids: Vec<Uuid>,
+    /// How long the command ran.
+    pub(super) seconds: f64,
+    /// The most memory of its process, where the system tells.
+    pub(super) peak_rss_mib: Option<f64>,
+}
+
+/// Fills an empty database by the command itself, from a CSV file.
+pub(super) async fn fill(ground: &Ground, members: u32) -> anyhow::Result<Imported> {
+    let file = std::env::temp_dir().join(format!("lineage-bench-{}.csv", std::process::id()));
+    let ids = write_csv(&file, members)?;
+    let imported = import(ground, &file).await;
+    std::fs::remove_file(&file)?;
+    let (seconds, peak_rss_mib) = imported?;
+    Ok(Imported { ids, seconds, peak_rss_mib })
 }
 
 fn write_csv(path: &std::path::Path, members: u32) -> anyhow::Result<Vec<Uuid>> {

@@ -40,7 +40,7 @@ impl Dice {
         usize::try_from(self.next() % (end.max(1) as u64)).unwrap_or(0)
     }
 
-    fn id(&mut self) -> Uuid {
+    pub(crate) fn id(&mut self) -> Uuid {
         Uuid::from_u64_pair(self.next(), self.next())
     }
 }
@@ -113,13 +113,32 @@ pub(crate) async fn record_sales(
     sellers: &[Uuid],
     count: u32,
 ) -> anyhow::Result<Vec<Uuid>> {
+    let mut dice = Dice::new(2);
+    let sellers: Vec<Uuid> = (0..count).map(|_| sellers[dice.below(sellers.len())]).collect();
+    record_sale_each(pool, &sellers, "order", TimeDelta::zero()).await
+}
+
+/// Records a sale of each seller, which happened so long ago. Orders of different names are
+/// different sales. Returns the events' ids in the order of the sellers.
+pub(crate) async fn record_sale_each(
+    pool: &PgPool,
+    sellers: &[Uuid],
+    name: &str,
+    age: TimeDelta,
+) -> anyhow::Result<Vec<Uuid>> {
     let mut conn = pool.acquire().await?;
     let recorded_at = events::clock(&mut conn).await?;
-    let period = Period::containing(recorded_at.date_naive());
+    let occurred_at = recorded_at - age;
+    let period = Period::containing(occurred_at.date_naive());
     ledger::ensure_partition(&mut conn, period.first_day()).await?;
-    let mut dice = Dice::new(2);
-    let sales: Vec<NewEvent> = (0..count)
-        .map(|number| new_event(number, sellers, &mut dice, recorded_at, period))
+    let mut dice = Dice::new(4);
+    let sales: Vec<NewEvent> = sellers
+        .iter()
+        .zip(0..)
+        .map(|(seller, number): (&Uuid, u32)| {
+            let facts = facts(*seller, occurred_at, &mut dice);
+            new_event(format!("{name}-{number}"), facts, recorded_at, period)
+        })
         .collect();
     for chunk in sales.chunks(1000) {
         let mut sorted: Vec<&NewEvent> = chunk.iter().collect();
@@ -130,29 +149,31 @@ pub(crate) async fn record_sales(
 }
 
 fn new_event(
-    number: u32,
-    sellers: &[Uuid],
-    dice: &mut Dice,
+    external_id: String,
+    facts: Facts,
     recorded_at: DateTime<Utc>,
     period: Period,
 ) -> NewEvent {
-    let external_id = format!("order-{number}");
-    let amount = amount(dice);
     NewEvent {
         id: sale::event_id("bench", &external_id),
         source: "bench".to_owned(),
         external_id,
-        facts: Facts {
-            member_id: sellers[dice.below(sellers.len())],
-            occurred_at: recorded_at,
-            source_type: SourceType::Product,
-            currency: "EUR".parse().unwrap_or_else(|_| unreachable!("EUR is a currency")),
-            amount,
-            volume: amount,
-            product_id: None,
-        },
+        facts,
         recorded_at,
         earned_period: period.first_day(),
+    }
+}
+
+fn facts(member_id: Uuid, occurred_at: DateTime<Utc>, dice: &mut Dice) -> Facts {
+    let amount = amount(dice);
+    Facts {
+        member_id,
+        occurred_at,
+        source_type: SourceType::Product,
+        currency: "EUR".parse().unwrap_or_else(|_| unreachable!("EUR is a currency")),
+        amount,
+        volume: amount,
+        product_id: None,
     }
 }
 

@@ -1,10 +1,14 @@
 //! What a benchmark measured, for people and for programs.
 
+use std::time::Instant;
+
 use comfy_table::{Table, presets};
-use serde::Serialize;
+use serde::ser::{Serialize, SerializeSeq as _, Serializer};
+
+use super::growth::{self, Growth};
 
 /// One benchmark's figures. Fields that do not apply are left out.
-#[derive(Clone, Debug, Default, Serialize)]
+#[derive(Clone, Debug, Default, serde::Serialize)]
 pub(crate) struct Report {
     pub(crate) bench: String,
     pub(crate) members: u32,
@@ -48,6 +52,31 @@ pub(crate) struct Report {
     /// What the design asks for.
     #[serde(skip)]
     pub(crate) goal: &'static str,
+}
+
+/// What all benchmarks measured: one list for programs, two tables for people.
+pub(crate) struct All {
+    pub(crate) reports: Vec<Report>,
+    pub(crate) growths: Vec<Growth>,
+}
+
+impl Serialize for All {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut list = serializer.serialize_seq(Some(self.reports.len() + self.growths.len()))?;
+        for report in &self.reports {
+            list.serialize_element(report)?;
+        }
+        for growth in &self.growths {
+            list.serialize_element(growth)?;
+        }
+        list.end()
+    }
+}
+
+impl All {
+    pub(crate) fn tables(&self) -> String {
+        format!("{}\n\n{}", table(&self.reports), growth::table(&self.growths))
+    }
 }
 
 /// A table of figures, 80 columns wide.
@@ -97,6 +126,29 @@ fn floor(report: &Report) -> String {
     let time = report.floor_p50_ms.map(|p50| format!("p50 {p50:.2} ms"));
     let seconds = report.floor_seconds.map(|seconds| format!("{seconds:.1} s"));
     [rate, time, seconds].into_iter().flatten().collect::<Vec<_>>().join("\n")
+}
+
+/// Times of the same step, in milliseconds.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Times(Vec<f64>);
+
+impl Times {
+    /// Notes a step that began then and has just ended.
+    pub(crate) fn note(&mut self, begun: Instant) {
+        self.0.push(begun.elapsed().as_secs_f64() * 1e3);
+    }
+
+    /// Adds the times of another series.
+    pub(crate) fn extend(&mut self, others: Self) {
+        self.0.extend(others.0);
+    }
+
+    /// The time below which `share` of them lie.
+    pub(crate) fn quantile(&self, share: f64) -> f64 {
+        let mut sorted = self.0.clone();
+        sorted.sort_by(f64::total_cmp);
+        quantile(&sorted, share)
+    }
 }
 
 /// The value below which `share` of the sorted values lie.

@@ -59,8 +59,7 @@ async fn check_members(
             found(about_member(id, problem.to_owned(), COMPARE_WITH_BACKUP))?;
         }
         for id in page.off_history {
-            let problem =
-                "has another sponsor, status or rank, or since another moment, than the history \
+            let problem = "has another sponsor, status or rank, or since another moment, than the history \
                  ends in";
             found(about_member(id, problem.to_owned(), COMPARE_WITH_BACKUP))?;
         }

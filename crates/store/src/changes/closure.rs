@@ -111,10 +111,10 @@ pub(super) async fn too_deep(
         r#"
         select placed.member_id as "member_id!"
           from unnest($1::uuid[], $2::uuid[]) as placed (member_id, sponsor_id)
-         where (select depth::integer from member_tree_paths
-                 where descendant_id = placed.sponsor_id order by depth desc limit 1)
-             + (select depth::integer from member_tree_paths
-                 where ancestor_id = placed.member_id order by depth desc limit 1)
+         where (select max(depth)::integer from member_tree_paths
+                 where descendant_id = placed.sponsor_id)
+             + (select max(depth)::integer from member_tree_paths
+                 where ancestor_id = placed.member_id)
              + 1 > $3
         "#,
         &members,
@@ -139,6 +139,8 @@ async fn attach(conn: &mut PgConnection, round: &[Placement]) -> Result<(), Stor
          cross join lateral (
                select descendant_id, depth from member_tree_paths
                 where ancestor_id = placed.member_id offset 0) below
+         -- In the order of the unique index: neighbours share pages.
+         order by below.descendant_id, above.depth
         "#,
         &members,
         &sponsors,
