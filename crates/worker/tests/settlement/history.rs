@@ -177,46 +177,64 @@ async fn l8_changes_race_with_the_settlement_of_their_sales() {
     let world = World::new().await;
     world.ladder(&LADDER).await;
     world.plan(PLAN).await;
-    let mut dice = Dice::new(52);
-    let model = Model::enrol(&world, 30, &mut dice).await;
+    let model = Model::enrol(&world, 30, &mut Dice::new(52)).await;
     let _workers = [world.worker(&["--batch", "7"]), world.worker(&["--batch", "20"])];
+    let rounds = 80;
+    let ((), changes) = tokio::join!(
+        post_sales(&world, &model.ids, rounds, Dice::new(53)),
+        change_history(&world, &model.ids, rounds, Dice::new(54)),
+    );
+    assert!(changes > 15, "a race about nothing: {changes} changes");
+    world.wait_until_settled().await;
+    let sales = i64::from(rounds) * SALES_OF_A_ROUND;
+    assert_eq!(count(&world, "select count(*) from commission_outcomes").await, sales);
+    assert_every_sale_saw_its_moment(&world).await;
+    world.assert_tree_is_sound().await;
+}
+
+const SALES_OF_A_ROUND: i64 = 10;
+
+/// Posts sales of now, and some that happened a moment ago: those must see what held then.
+async fn post_sales(world: &World, members: &[Uuid], rounds: u32, mut dice: Dice) {
     let mut conn = world.owner.acquire().await.unwrap();
-    let mut moves = 0;
-    let mut number = 0;
-    for round in 0..40 {
+    for round in 0..rounds {
         let now = store::events::clock(&mut conn).await.unwrap();
-        let sales: Vec<_> = (0..10)
-            .map(|_| {
-                number += 1;
-                let seller = model.ids[dice.below(30) as usize];
-                let mut sale = new_sale(&number.to_string(), seller, "300");
+        let sales: Vec<_> = (0..SALES_OF_A_ROUND)
+            .map(|number| {
+                let seller = members[dice.below(30) as usize];
+                let mut sale = new_sale(&format!("{round}-{number}"), seller, "300");
                 (sale.facts.occurred_at, sale.recorded_at) = (now, now);
-                // Some happened a while ago: they must see what held then.
                 if dice.below(3) == 0 {
                     sale.facts.occurred_at -= TimeDelta::milliseconds(dice.below(400) as i64);
                 }
                 sale
             })
             .collect();
-        post(&world, &sales).await;
-        let member = model.ids[dice.below(30) as usize];
+        post(world, &sales).await;
+    }
+}
+
+/// Moves members and changes their states, mostly of those who stand high. How many changes were
+/// possible.
+async fn change_history(world: &World, members: &[Uuid], rounds: u32, mut dice: Dice) -> usize {
+    let mut made = 0;
+    for round in 0..rounds {
+        let member_id = members[dice.below(8) as usize];
         let what = if round % 3 == 0 {
             let status = MemberStatus::ALL[dice.below(3) as usize];
             What::State { status: Some(status), rank: Some(Rank(dice.below(3) as u8)) }
         } else {
-            to(model.ids[dice.below(30) as usize])
+            to(members[dice.below(30) as usize])
         };
-        let changes = [Change { member_id: member, effective_at: None, what }];
+        let changes = [Change { member_id, effective_at: None, what }];
         let order = Order { changes: &changes, actor: "test", on_behalf_of: None, reason: "race" };
         let mut tx = world.owner.begin().await.unwrap();
-        moves += usize::from(changes::apply(&mut tx, &order).await.unwrap().is_ok());
+        made += usize::from(changes::apply(&mut tx, &order).await.unwrap().is_ok());
+        // A commit takes its time: sales of after the change must not be settled before it is seen.
+        tokio::time::sleep(Duration::from_millis(dice.below(20))).await;
         tx.commit().await.unwrap();
     }
-    assert!(moves > 10, "a race about nothing: {moves} changes");
-    world.wait_until_settled().await;
-    assert_eq!(count(&world, "select count(*) from commission_outcomes").await, number);
-    assert_every_sale_saw_its_moment(&world).await;
-    world.assert_tree_is_sound().await;
+    made
 }
 
 /// Stops a worker at a moment at which it shares the lock `history`.
