@@ -20,7 +20,7 @@ use domain::member::MemberStatus;
 use domain::text;
 use serde::{Deserialize, Serialize};
 use store::enrolment::{self, EnrolError, Member, NewMember};
-use store::{StoreError, programme};
+use store::{StoreError, programme, tree};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
@@ -107,7 +107,7 @@ async fn enrol(app: &App, request: MemberRequest, caller: &Caller) -> Result<Mem
     let member = check(request, rank)?;
     let actor = format!("key:{}", caller.key_id);
     let revived = enrolment::enrol(&mut tx, &member, &actor).await.map_err(refused)?;
-    let stored = enrolment::find(&mut tx, &[member.id]).await?.pop();
+    let stored = tree::members(&mut tx, &[member.id], None).await?.pop();
     tx.commit().await.map_err(StoreError::from)?;
     app.publisher.ring(revived);
     let stored =

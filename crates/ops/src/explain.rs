@@ -15,7 +15,7 @@ use domain::sale;
 use serde::Serialize;
 use store::enrolment::Member;
 use store::events::{self, EventDetail};
-use store::{PgConnection, StoreError, audit, enrolment, programme};
+use store::{PgConnection, StoreError, audit, programme, tree};
 use uuid::Uuid;
 
 pub(crate) use self::settled::Settled;
@@ -97,7 +97,7 @@ pub(crate) struct People(Vec<Member>);
 
 impl People {
     async fn find(conn: &mut PgConnection, ids: &[Uuid]) -> Result<Self, StoreError> {
-        Ok(Self(enrolment::find(conn, ids).await?))
+        Ok(Self(tree::members(conn, ids, None).await?))
     }
 
     /// The person of that id; without names when they were erased or never enrolled.

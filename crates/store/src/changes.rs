@@ -16,7 +16,8 @@
 //! was written and leaves a row in `member_changes`.
 
 mod closure;
-mod recorded;
+mod known;
+mod record;
 mod rows;
 
 use std::collections::BTreeSet;
@@ -27,6 +28,7 @@ use sqlx::{Acquire, PgConnection};
 use uuid::Uuid;
 
 use self::closure::Placement;
+pub use self::record::{RecordedChange, recorded_changes};
 use crate::locks::{self, Lock};
 use crate::{StoreError, events};
 
@@ -130,7 +132,7 @@ async fn plan(
 ) -> Result<Result<Applied, Refusals>, StoreError> {
     let clock = events::clock(conn).await?;
     let first = changes.iter().map(|change| change.effective_at.unwrap_or(clock)).min();
-    let recorded = recorded::recorded(conn, changes, first.unwrap_or(clock)).await?;
+    let recorded = known::recorded(conn, changes, first.unwrap_or(clock)).await?;
     let rows = recorded.sponsors.values().filter_map(|rows| rows.keys().next_back());
     let rows = rows.chain(recorded.states.values().filter_map(|rows| rows.keys().next_back()));
     let latest = rows.max().map(|at| *at + TimeDelta::microseconds(1));
@@ -139,7 +141,7 @@ async fn plan(
         Ok(plan) => plan,
         Err(refusals) => return Ok(Err(refusals)),
     };
-    let sizes = recorded::subtree_sizes(conn, &plan.moves).await?;
+    let sizes = known::subtree_sizes(conn, &plan.moves).await?;
     let size = |planned: &PlannedMove| sizes.get(&planned.member_id).copied().unwrap_or(0);
     let with_size = |planned| AppliedMove { planned, subtree_size: size(&planned) };
     let moves = plan.moves.into_iter().map(with_size).collect();

@@ -144,33 +144,6 @@ pub async fn enrol(
     Ok(failures::revive_awaiting(conn, &[member.id], &external_ids).await?)
 }
 
-/// The members of these ids, in no particular order.
-pub async fn find(conn: &mut PgConnection, ids: &[Uuid]) -> Result<Vec<Member>, StoreError> {
-    let rows = sqlx::query!(
-        r#"
-        select id, external_id, name, sponsor_id, status::text as "status!", rank, joined_at
-          from members
-         where id = any($1)
-        "#,
-        ids,
-    )
-    .fetch_all(conn)
-    .await?;
-    rows.into_iter()
-        .map(|row| {
-            Ok(Member {
-                id: row.id,
-                external_id: row.external_id,
-                name: row.name,
-                sponsor_id: row.sponsor_id,
-                status: row.status.parse().map_err(StoreError::damaged)?,
-                rank: Rank(u8::try_from(row.rank).map_err(StoreError::damaged)?),
-                joined_at: row.joined_at,
-            })
-        })
-        .collect()
-}
-
 /// How many members there are.
 pub async fn count(conn: &mut PgConnection) -> Result<i64, StoreError> {
     Ok(sqlx::query_scalar!(r#"select count(*) as "count!" from members"#).fetch_one(conn).await?)

@@ -10,10 +10,12 @@
 //! With `begin` and the shared `history` lock, which go together, and `commit` that makes seven
 //! round trips, six for few lines.
 
+mod path;
 mod read;
 mod states;
 mod write;
 
+pub use path::Walk;
 pub(crate) use read::stored_amount;
-pub use read::{Batch, Unsettled, Walk, read};
+pub use read::{Batch, Unsettled, read};
 pub use write::{LedgerLine, Outcome, claim, settled_among, write_lines};

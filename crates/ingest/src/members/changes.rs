@@ -10,7 +10,7 @@ use domain::history::{Change, Refusal, What};
 use domain::member::MemberStatus;
 use serde::{Deserialize, Serialize};
 use store::changes::{self, Order};
-use store::{StoreError, enrolment, programme};
+use store::{StoreError, programme, tree};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
@@ -140,7 +140,7 @@ async fn change(
     let actor = format!("key:{}", caller.key_id);
     let changes = [Change { member_id, effective_at, what }];
     let made = changes::apply(&mut tx, &motive.order(&changes, &actor)).await?;
-    let stored = enrolment::find(&mut tx, &[member_id]).await?.pop();
+    let stored = tree::members(&mut tx, &[member_id], None).await?.pop();
     // A refusal is committed too: its record is all that it leaves.
     tx.commit().await.map_err(StoreError::from)?;
     let applied = made.map_err(|refusals| refused(&refusals, member_id, subject))?;

@@ -6,8 +6,9 @@ use axum::extract::{Path, Query, State};
 use chrono::{DateTime, Utc};
 use domain::ladder::Ladder;
 use serde::{Deserialize, Serialize};
+use store::changes::{self, RecordedChange};
 use store::programme;
-use store::tree::{self, RecordedChange};
+use store::tree;
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
@@ -95,7 +96,7 @@ pub(crate) async fn get(
     let ladder = programme::ladder(&mut tx).await?;
     // One more than the page, to know whether there is one.
     let mut recorded =
-        tree::recorded_changes(&mut tx, member_id, after.unwrap_or(-1), limit + 1).await?;
+        changes::recorded_changes(&mut tx, member_id, after.unwrap_or(-1), limit + 1).await?;
     let page = usize::try_from(limit).unwrap_or(0);
     let has_more = recorded.len() > page;
     recorded.truncate(page);

@@ -6,7 +6,8 @@ use chrono::{DateTime, Utc};
 use domain::ladder::Ladder;
 use domain::period::Programme;
 use serde::Serialize;
-use store::tree::{self, RecordedChange};
+use store::changes::{self, RecordedChange};
+use store::tree;
 use uuid::Uuid;
 
 use super::question::{self, Question};
@@ -56,7 +57,7 @@ pub(super) async fn run(args: &HistoryArgs, database: &DatabaseArgs) -> anyhow::
     let mut tx = tree::begin(&pool).await?;
     let Question { ladder, programme, .. } = Question::read(&mut tx, None).await?;
     let member_id = question::find(&mut tx, &args.id).await?;
-    let recorded = tree::recorded_changes(&mut tx, member_id, -1, i64::MAX).await?;
+    let recorded = changes::recorded_changes(&mut tx, member_id, -1, i64::MAX).await?;
     let history = recorded.into_iter().map(|change| RecordedView::new(change, &ladder)).collect();
     output::print(args.output.format, &History { member_id, history }, |answer| {
         let rows = answer.history.iter().map(|change| change.row(&programme)).collect();

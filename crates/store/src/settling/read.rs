@@ -2,12 +2,12 @@
 
 use chrono::{DateTime, Utc};
 use domain::amount::Amount;
-use domain::inputs::{Inputs, Visit};
 use domain::sale::Sale;
 use rust_decimal::Decimal;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
+use super::path::{Path, Walk};
 use super::states::States;
 use crate::StoreError;
 
@@ -24,17 +24,6 @@ pub struct Unsettled {
     pub recorded_at: DateTime<Utc>,
     /// Failed attempts so far.
     pub attempts: i32,
-}
-
-/// Seller and upline of one event.
-#[derive(Clone, Debug)]
-pub enum Walk {
-    /// As they stood.
-    Found(Inputs),
-    /// Nobody is enrolled under the credited id.
-    NotEnrolled,
-    /// The stored tree contradicts itself above this seller.
-    Damaged(String),
 }
 
 /// A batch as read, with the generation of rules that was in force in the same snapshot.
@@ -124,74 +113,12 @@ pub async fn read(
                 earned_period: domain::period::Period::containing(row.earned_period),
             },
             credited_member_id: row.credited_member_id,
-            walk: path.walk(&states),
+            walk: states.walk(&path),
             recorded_at: row.recorded_at,
             attempts: row.attempts,
         });
     }
     Ok(Batch { events, generation, read_at })
-}
-
-/// The ids on the way up from one event's seller.
-pub(super) struct Path {
-    pub(super) seller_id: Option<Uuid>,
-    pub(super) as_of: DateTime<Utc>,
-    /// The seller first, in the order of the walk; empty when the closure has a gap.
-    pub(super) ids: Vec<Uuid>,
-}
-
-impl Path {
-    /// Puts rows of the closure in their order.
-    fn of_closure(seller_id: Option<Uuid>, as_of: DateTime<Utc>, rows: (&[Uuid], &[i16])) -> Self {
-        let mut steps: Vec<(i16, Uuid)> =
-            rows.1.iter().copied().zip(rows.0.iter().copied()).collect();
-        steps.sort_unstable_by_key(|(depth, _)| *depth);
-        let gapless = (0..).zip(&steps).all(|(place, (depth, _))| place == *depth);
-        let ids = steps.into_iter().filter(|_| gapless).map(|(_, id)| id).collect();
-        Self { seller_id, as_of, ids }
-    }
-
-    /// Whether somebody on the way got their sponsor after the sale, so that the way was another.
-    /// Who sponsors the last one of a full walk does not matter.
-    pub(super) fn is_younger_than_the_sale(&self, states: &States, walk_depth: u8) -> bool {
-        let mut sponsored = self.ids.iter().take(usize::from(walk_depth));
-        sponsored.any(|id| {
-            let since = states.find(*id).and_then(|present| present.sponsor_since);
-            since.is_some_and(|since| self.as_of < since)
-        })
-    }
-
-    /// Everybody on the way as they stood.
-    fn walk(&self, states: &States) -> Walk {
-        let Some(seller_id) = self.seller_id else { return Walk::NotEnrolled };
-        let visits: Option<Vec<Visit>> =
-            self.ids.iter().map(|id| states.visit(*id, self.as_of)).collect();
-        let mut visits = visits.into_iter().flatten();
-        match visits.next() {
-            Some(seller) => Walk::Found(Inputs { seller, upline: visits.collect() }),
-            None => Walk::Damaged(format!(
-                "the tree has a gap above member {seller_id}; run `lineage verify`"
-            )),
-        }
-    }
-}
-
-/// The seller and everybody above as they stood at a moment, by the sponsor history.
-pub(super) async fn past_path(
-    conn: &mut PgConnection,
-    seller_id: Uuid,
-    as_of: DateTime<Utc>,
-    walk_depth: u8,
-) -> Result<Vec<Uuid>, StoreError> {
-    let above = sqlx::query_scalar!(
-        r#"select ancestor_id as "id!" from upline_as_of($1, $2, $3) order by depth"#,
-        seller_id,
-        as_of,
-        i32::from(walk_depth),
-    )
-    .fetch_all(conn)
-    .await?;
-    Ok(std::iter::once(seller_id).chain(above).collect())
 }
 
 pub(crate) fn stored_amount(value: Decimal) -> Result<Amount, StoreError> {

@@ -3,13 +3,13 @@
 use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
-use domain::inputs::Visit;
+use domain::inputs::{Inputs, Visit};
 use domain::ladder::Rank;
 use domain::member::MemberStatus;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use super::read::{Path, past_path};
+use super::path::{Path, Walk, past_path};
 use crate::StoreError;
 
 /// Status and rank of the members that a batch meets.
@@ -42,7 +42,7 @@ impl States {
         let mut met_others = false;
         for path in paths.iter_mut() {
             if let Some(seller_id) = path.seller_id
-                && path.is_younger_than_the_sale(&states, walk_depth)
+                && states.is_younger_than_the_sale(path, walk_depth)
             {
                 path.ids = past_path(conn, seller_id, path.as_of, walk_depth).await?;
                 met_others = true;
@@ -63,6 +63,16 @@ impl States {
             states.read_past(conn, changed_since).await?;
         }
         Ok(states)
+    }
+
+    /// Whether somebody on the way got their sponsor after the sale, so that the way was another.
+    /// Who sponsors the last one of a full walk does not matter.
+    fn is_younger_than_the_sale(&self, path: &Path, walk_depth: u8) -> bool {
+        let mut sponsored = path.ids.iter().take(usize::from(walk_depth));
+        sponsored.any(|id| {
+            let since = self.find(*id).and_then(|present| present.sponsor_since);
+            since.is_some_and(|since| path.as_of < since)
+        })
     }
 
     /// Reads members as they are, those whom it does not know yet.
@@ -133,6 +143,20 @@ impl States {
             self.past.insert((row.member_id, row.as_of), was);
         }
         Ok(())
+    }
+
+    /// Everybody on the way as they stood.
+    pub(super) fn walk(&self, path: &Path) -> Walk {
+        let Some(seller_id) = path.seller_id else { return Walk::NotEnrolled };
+        let visits: Option<Vec<Visit>> =
+            path.ids.iter().map(|id| self.visit(*id, path.as_of)).collect();
+        let mut visits = visits.into_iter().flatten();
+        match visits.next() {
+            Some(seller) => Walk::Found(Inputs { seller, upline: visits.collect() }),
+            None => Walk::Damaged(format!(
+                "the tree has a gap above member {seller_id}; run `lineage verify`"
+            )),
+        }
     }
 
     /// The member as of a moment.
