@@ -1,8 +1,5 @@
 -- Who was directly below whom, at any moment: the tree as it stood is walked downwards by this.
 create index member_sponsors_sponsor on member_sponsors (sponsor_id, member_id);
--- Whether anybody has moved since a moment: if not, the present tree answers for it.
-create index member_sponsors_moved on member_sponsors (effective_at)
-  where effective_at > '-infinity';
 
 -- Every move and every change of status or rank that somebody asked for, refused ones too: an
 -- attempt to put a member below their own downline is worth knowing about. The history tables say
@@ -32,9 +29,13 @@ create table member_changes (
 );
 select guard_append_only('member_changes');
 create index member_changes_member on member_changes (member_id);
+-- Whether anybody has moved since a moment: if not, the present tree answers for it. (On
+-- member_sponsors, the planner would take such an index for questions about one member.)
+create index member_changes_moved on member_changes (effective_at)
+  where kind = 'MOVE' and refusal is null;
 
--- Who was below a member at a moment, by the sponsor history, `levels_max` levels down. The cost
--- grows with the number of members returned.
+-- Who was below a member at a moment, by the sponsor history, `levels_max` levels down: all of them,
+-- whatever the caller takes of it.
 create function downline_as_of(of_member uuid, moment timestamptz, levels_max integer)
 returns table (member_id uuid, depth integer)
 language sql stable as $$
@@ -60,7 +61,9 @@ $$;
 -- Both the API and operators change history. What is append-only stays so; `members` and the
 -- closure hold the present state only, which `verify` compares with the history.
 grant select on member_changes to lineage_ingest, lineage_ops;
-grant insert on member_changes to lineage_ingest, lineage_ops;
+grant insert (kind, member_id, effective_at, refusal, old_sponsor_id, new_sponsor_id, subtree_size,
+  old_status, new_status, old_rank, new_rank, actor, on_behalf_of, reason) on member_changes
+  to lineage_ingest, lineage_ops;
 grant update (sponsor_id, sponsor_since, status, rank, state_since) on members
   to lineage_ingest, lineage_ops;
 grant delete on member_tree_paths to lineage_ingest, lineage_ops;

@@ -171,6 +171,18 @@ pub enum Refusal {
     /// It is so already.
     #[error("changes nothing: it is so at that moment already")]
     NothingChanges,
+    /// A later change says nothing of what this one changes, but what it recorded brings the old
+    /// value back.
+    #[error(
+        "would end at {at}: a change is recorded there that keeps the {part} of before; say the \
+         {part} again from just after that moment, in the same request or file"
+    )]
+    UndoneLater {
+        /// When.
+        at: DateTime<Utc>,
+        /// `status` or `rank`.
+        part: &'static str,
+    },
     /// What a settlement saw stays true for ever.
     #[error(
         "a sale of {sale_at} is settled already, by what was recorded then; choose a moment after \
@@ -198,6 +210,7 @@ impl Refusal {
             Self::SameMoment => "same_moment",
             Self::Contradiction => "contradiction",
             Self::NothingChanges => "nothing_changes",
+            Self::UndoneLater { .. } => "undone_later",
             Self::SettledSales { .. } => "settled_sales",
         }
     }

@@ -142,6 +142,28 @@ fn status_and_rank_change_each_by_itself() {
     assert_eq!(causes(&twice, &known), [(1, "contradiction")]);
 }
 
+/// A row of history holds status and rank, so one that was about the rank would bring the old status
+/// back, and a suspended member would be paid from then on.
+#[test]
+fn no_recorded_change_undoes_silently_what_is_said_before_it() {
+    let mut known = recorded(&CHAIN);
+    let silver = State { status: MemberStatus::Active, rank: Rank(1) };
+    known.states.get_mut(&id(2)).unwrap().insert(day(20), silver);
+    let suspended = |at| state(2, Some(MemberStatus::Suspended), None, at);
+    let refusals = plan(&[suspended(10)], &known, day(100)).unwrap_err();
+    assert_eq!(refusals, [(0, Refusal::UndoneLater { at: day(20), part: "status" })]);
+    assert_eq!(causes(&[suspended(10), suspended(21)], &known), []);
+    assert_eq!(causes(&[state(2, None, Some(2), 10)], &known), [], "the rank is said on day 20");
+    // Who was terminated on day 20 was not merely kept as before.
+    known
+        .states
+        .get_mut(&id(2))
+        .unwrap()
+        .insert(day(20), State { status: MemberStatus::Terminated, rank: Rank(0) });
+    assert_eq!(causes(&[suspended(10)], &known), []);
+    assert_eq!(causes(&[state(2, None, Some(2), 10)], &known), [(0, "undone_later")]);
+}
+
 #[test]
 fn the_tree_has_a_bottom() {
     let depth = u128::from(DEPTH_MAX);

@@ -8,7 +8,7 @@ pub const TEXT_LENGTH_MAX: usize = 200;
 /// Why a text cannot be taken over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum TextError {
-    /// Nothing in it.
+    /// Nothing in it, or blanks only.
     #[error("must not be empty")]
     Empty,
     /// Longer than [`TEXT_LENGTH_MAX`].
@@ -21,7 +21,7 @@ pub enum TextError {
 
 /// Checks an identifier or name from outside: not empty, not too long, printable.
 pub fn check(text: &str) -> Result<(), TextError> {
-    if text.is_empty() {
+    if text.trim().is_empty() {
         Err(TextError::Empty)
     } else if text.chars().count() > TEXT_LENGTH_MAX {
         Err(TextError::TooLong)

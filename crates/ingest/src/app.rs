@@ -17,6 +17,7 @@ use crate::auth::{self, Keys};
 use crate::group_commit;
 use crate::metrics::Metrics;
 use crate::problem::Problem;
+use crate::turns::Turns;
 use crate::{event_views, health, members, openapi, post_events, publisher};
 
 /// Most bytes of a request's body. A thousand events with long names need about half of it.
@@ -34,6 +35,7 @@ pub(crate) struct App {
     pub(crate) keys: Keys,
     pub(crate) events: group_commit::Handle,
     pub(crate) publisher: publisher::Handle,
+    pub(crate) turns: Turns,
     pub(crate) metrics: Arc<Metrics>,
 }
 

@@ -6,11 +6,10 @@ use domain::amount::Amount;
 use domain::sale::{self, Currency, SourceType};
 use domain::text;
 use serde::Deserialize;
-use serde::de::DeserializeOwned;
-use serde_path_to_error::Segment;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
+use crate::json::{read_list, read_object};
 use crate::problem::Problem;
 
 /// Most events of one request.
@@ -93,36 +92,16 @@ pub(crate) enum MemberName {
 pub(crate) fn read(body: &Bytes) -> Result<(Vec<CheckedSale>, bool), Problem> {
     let is_list = body.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'[');
     if !is_list {
-        let sale: SaleRequest = read_json(body)?;
+        let sale: SaleRequest = read_object(body)?;
         return Ok((vec![sale.check(String::new())?], false));
     }
-    let sales: Vec<SaleRequest> = read_json(body)?;
+    let sales: Vec<SaleRequest> = read_list(body)?;
     if sales.is_empty() || sales.len() > EVENTS_MAX {
         let count = sales.len();
         return Err(Problem::invalid("", format!("send 1 to {EVENTS_MAX} events, not {count}")));
     }
     let check = |(place, sale): (usize, SaleRequest)| sale.check(format!("/{place}"));
     Ok((sales.into_iter().enumerate().map(check).collect::<Result<_, _>>()?, true))
-}
-
-/// Reads JSON, telling what is no JSON at all from what does not fit, with a pointer to the field.
-pub(crate) fn read_json<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
-    let mut deserializer = serde_json::Deserializer::from_slice(body);
-    let value = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
-        let pointer = pointer(error.path());
-        let error = error.into_inner();
-        if error.is_data() { Problem::invalid(pointer, error) } else { Problem::malformed(error) }
-    })?;
-    deserializer.end().map_err(Problem::malformed)?;
-    Ok(value)
-}
-
-fn pointer(path: &serde_path_to_error::Path) -> String {
-    path.iter().fold(String::new(), |pointer, segment| match segment {
-        Segment::Seq { index } => format!("{pointer}/{index}"),
-        Segment::Map { key } => format!("{pointer}/{}", key.replace('~', "~0").replace('/', "~1")),
-        Segment::Enum { .. } | Segment::Unknown => pointer,
-    })
 }
 
 impl SaleRequest {

@@ -10,6 +10,7 @@ mod event_requests;
 mod event_views;
 mod group_commit;
 mod health;
+mod json;
 mod members;
 mod metrics;
 mod openapi;
@@ -20,6 +21,7 @@ mod publisher;
 mod recorder;
 mod serve;
 mod telemetry;
+mod turns;
 
 use std::sync::Arc;
 
@@ -37,6 +39,7 @@ use crate::group_commit::GroupCommit;
 use crate::metrics::Metrics;
 use crate::publisher::Publisher;
 use crate::recorder::Recorder;
+use crate::turns::Turns;
 
 fn main() -> anyhow::Result<()> {
     let config = Config::parse();
@@ -70,6 +73,7 @@ async fn run(config: Config) -> anyhow::Result<()> {
         keys: Keys::new(pool.clone()),
         events: group_commit.handle(),
         publisher: publisher.handle(),
+        turns: Turns::new(config.connections),
         metrics: Arc::clone(&metrics),
         pool,
         ringer,

@@ -26,7 +26,8 @@ use uuid::Uuid;
 
 use crate::app::App;
 use crate::auth::Caller;
-use crate::event_requests::{instant, read_json};
+use crate::event_requests::instant;
+use crate::json::read_object;
 use crate::post_events::unreadable;
 use crate::problem::Problem;
 
@@ -81,7 +82,8 @@ pub(crate) struct MemberView {
         (status = 409, description = "The id or external_id is taken", body = Problem),
         (status = 413, description = "The body is larger than 2 MiB", body = Problem),
         (status = 422, description = "A field is not valid", body = Problem),
-        (status = 503, description = "PostgreSQL is away", body = Problem)),
+        (status = 503, description = "PostgreSQL is away, a lock was held too long, or too many \
+                                      enrolments are waiting; nothing was changed", body = Problem)),
     security(("key" = ["members:write"])))]
 pub(crate) async fn post(
     State(app): State<App>,
@@ -89,22 +91,26 @@ pub(crate) async fn post(
     body: Result<Bytes, BytesRejection>,
 ) -> Result<Response, Problem> {
     let body = body.map_err(|rejection| unreadable(&rejection))?;
-    let request: MemberRequest = read_json(&body)?;
-    // In a task of its own, because a client that goes away must not leave a transaction half done.
-    let enrolled = tokio::spawn(async move { enrol(&app, request, &caller).await }).await;
-    let member = enrolled.map_err(|_| Problem::unavailable("enrolment failed; try again"))??;
+    let mut request: MemberRequest = read_object(&body)?;
+    let rank = request.rank.take();
+    let member = check(request)?;
+    let turn = app.turns.to_enrol().await?;
+    let member = turn.spend(async move { enrol(&app, member, rank, &caller).await }).await?;
     let location = format!("/v1/members/{}", member.id);
     Ok((StatusCode::CREATED, [(LOCATION, location)], Json(member)).into_response())
 }
 
-async fn enrol(app: &App, request: MemberRequest, caller: &Caller) -> Result<MemberView, Problem> {
+async fn enrol(
+    app: &App,
+    mut member: NewMember,
+    rank: Option<String>,
+    caller: &Caller,
+) -> Result<MemberView, Problem> {
     let mut tx = app.pool.begin().await.map_err(StoreError::from)?;
     let ladder = programme::ladder(&mut tx).await?;
-    let rank = match &request.rank {
-        Some(name) => ladder.rank(name).map_err(|error| Problem::invalid("/rank", error))?,
-        None => Rank::default(),
-    };
-    let member = check(request, rank)?;
+    if let Some(name) = rank {
+        member.rank = ladder.rank(&name).map_err(|error| Problem::invalid("/rank", error))?;
+    }
     let actor = format!("key:{}", caller.key_id);
     let revived = enrolment::enrol(&mut tx, &member, &actor).await.map_err(refused)?;
     let stored = tree::members(&mut tx, &[member.id], None).await?.pop();
@@ -115,7 +121,8 @@ async fn enrol(app: &App, request: MemberRequest, caller: &Caller) -> Result<Mem
     Ok(MemberView::new(stored, &ladder))
 }
 
-fn check(request: MemberRequest, rank: Rank) -> Result<NewMember, Problem> {
+/// Checks everything but the rank, which needs the ladder: the lowest until then.
+fn check(request: MemberRequest) -> Result<NewMember, Problem> {
     let texts = [("external_id", &request.external_id), ("name", &request.name)];
     for (field, value) in texts {
         if let Some(value) = value {
@@ -133,7 +140,7 @@ fn check(request: MemberRequest, rank: Rank) -> Result<NewMember, Problem> {
         name: request.name,
         sponsor_id: request.sponsor_id,
         status: request.status.unwrap_or_default(),
-        rank,
+        rank: Rank::default(),
         joined_at,
     })
 }

@@ -10,6 +10,7 @@ use store::tree::AsOf;
 use utoipa::IntoParams;
 use uuid::Uuid;
 
+use crate::json::pointer;
 use crate::members;
 use crate::problem::Problem;
 
@@ -46,8 +47,13 @@ fn wrong_parameter(rejection: &QueryRejection) -> Problem {
     let mut cause = rejection.source();
     while let Some(error) = cause {
         if let Some(error) = error.downcast_ref::<serde_path_to_error::Error<QueryError>>() {
-            let name = error.path().to_string();
-            return Problem::invalid(format!("/{name}"), format!("{name}: {}", error.inner()));
+            let pointer = pointer(error.path());
+            // A parameter that is there twice has no place; the error names it.
+            let detail = match pointer.strip_prefix('/') {
+                Some(name) => format!("{name}: {}", error.inner()),
+                None => error.inner().to_string(),
+            };
+            return Problem::invalid(pointer, detail);
         }
         cause = error.source();
     }
@@ -87,10 +93,15 @@ mod tests {
 
     #[test]
     fn a_wrong_parameter_is_named_by_a_pointer() {
-        for (uri, pointer) in [("/?limit=many", "/limit"), ("/?colour=red", "/colour")] {
+        for (uri, pointer, detail) in [
+            ("/?limit=many", "/limit", "limit: invalid digit found in string"),
+            ("/?colour=red", "/colour", "colour: unknown field `colour`, expected `limit`"),
+            ("/?limit=1&limit=2", "", "duplicate field `limit`"),
+        ] {
             let read = Query::<Page>::try_from_uri(&uri.parse().unwrap());
             let problem = serde_json::to_value(query(read).unwrap_err()).unwrap();
             assert_eq!(problem["pointer"], pointer, "{problem}");
+            assert_eq!(problem["detail"], detail, "{problem}");
             assert_eq!(problem["status"], 422, "{problem}");
         }
     }

@@ -81,7 +81,7 @@ pub(crate) enum Command {
         lineage members path M-1001 M-2002")]
     Path(queries::PathArgs),
 
-    /// Ask whether one member stands above another: exit status 0 for yes, 1 for no
+    /// Ask whether one member stands above another: exit status 0 for yes, 1 for no, 2 for an error
     #[command(after_help = "Example:\n  \
         lineage members above M-1 M-1001 && echo 'in the downline of M-1'")]
     Above(queries::AboveArgs),
@@ -145,7 +145,7 @@ pub(crate) async fn run(command: Command, database: &DatabaseArgs) -> anyhow::Re
         Command::Downline(args) => queries::downline(&args, database).await,
         Command::Levels(args) => queries::levels(&args, database).await,
         Command::Path(args) => queries::path(&args, database).await,
-        Command::Above(args) => queries::above(&args, database).await,
+        Command::Above(args) => Ok(queries::above(&args, database).await),
         Command::History(args) => history::run(&args, database).await,
         Command::Move(args) => moving::run(&args, database).await,
         Command::Set(args) => setting::run(&args, database).await,

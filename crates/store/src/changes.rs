@@ -2,15 +2,17 @@
 //!
 //! The protocol, in one transaction of the caller:
 //!
-//! 1. lock `tree`, alone when somebody moves, so that nobody else changes the tree, and nobody is
-//!    enrolled below the moved members meanwhile;
-//! 2. read what is recorded of the members named and of everybody above them, and let
-//!    [`domain::history::plan`] decide;
-//! 3. rewrite the closure rows of those who move. Settlement goes on meanwhile and sees the old
-//!    ones;
-//! 4. lock `history` alone: settlement pauses from here on;
-//! 5. decide what "now" is, refuse a moment that settled sales forbid, write the history, and let
-//!    the caller commit.
+//! 1. lock `changes`: one change of history at a time;
+//! 2. for moves, lock `tree` alone, so that nobody is enrolled below the moved members meanwhile.
+//!    Before that, see that `history` can be had, so that enrolments do not wait for a settlement
+//!    that stands still;
+//! 3. read what is recorded of the members named and of everybody above them, and let
+//!    [`domain::history::plan`] decide; refuse moments that settled sales forbid;
+//! 4. rewrite the closure rows of those who move, and write the changes that name their moment.
+//!    Settlement goes on meanwhile and sees what was before;
+//! 5. lock `history` alone: settlement pauses from here on;
+//! 6. refuse if a sale was settled meanwhile that forbids a moment; decide what "now" is; write the
+//!    changes that hold from now on, and let the caller commit.
 //!
 //! So the pause is a handful of statements, however many members move. A refusal takes back what
 //! was written and leaves a row in `member_changes`.
@@ -19,8 +21,7 @@ mod closure;
 mod known;
 mod record;
 mod rows;
-
-use std::collections::BTreeSet;
+mod settled;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use domain::history::{self, Change, PlannedMove, PlannedState, Refusal, Refusals, What};
@@ -71,11 +72,12 @@ pub async fn apply(
     conn: &mut PgConnection,
     order: &Order<'_>,
 ) -> Result<Result<Applied, Refusals>, StoreError> {
+    locks::take(conn, Lock::Changes).await?;
     if moves_somebody(order.changes) {
+        let mut probe = conn.begin().await?;
+        locks::take(&mut probe, Lock::History).await?;
+        probe.rollback().await?;
         locks::take(conn, Lock::Tree).await?;
-    } else {
-        locks::share(conn, Lock::Tree).await?;
-        locks::take(conn, Lock::History).await?;
     }
     let refusals = match plan(conn, order.changes).await? {
         Ok(mut applied) => {
@@ -98,17 +100,16 @@ pub async fn apply(
     Ok(Err(refusals))
 }
 
-/// What [`apply`] would do at this moment. Holds nobody up and writes nothing.
+/// What [`apply`] would do at this moment. Waits for nobody, holds nobody up and writes nothing.
 pub async fn preview(
     conn: &mut PgConnection,
     changes: &[Change],
 ) -> Result<Result<Applied, Refusals>, StoreError> {
-    locks::share(conn, Lock::Tree).await?;
     let applied = match plan(conn, changes).await? {
         Ok(applied) => applied,
         Err(refusals) => return Ok(Err(refusals)),
     };
-    let mut refusals = refuse_settled(conn, changes).await?;
+    let mut refusals = settled::refuse(conn, changes).await?;
     // What several moves together make of the depth shows only when they are made.
     if let [AppliedMove { planned, .. }] = applied.moves.as_slice()
         && planned.holds_until.is_none()
@@ -119,6 +120,14 @@ pub async fn preview(
         refusals.extend(places_of(changes, &closure::too_deep(conn, &[placed]).await?));
     }
     Ok(if refusals.is_empty() { Ok(applied) } else { Err(refusals) })
+}
+
+/// Checks changes that will not be made, because something else of their request is wrong. What is
+/// refused goes on record as it does by [`apply`].
+pub async fn check(conn: &mut PgConnection, order: &Order<'_>) -> Result<Refusals, StoreError> {
+    let Err(refusals) = preview(conn, order.changes).await? else { return Ok(Vec::new()) };
+    rows::record_refusals(conn, order, &refusals).await?;
+    Ok(refusals)
 }
 
 fn moves_somebody(changes: &[Change]) -> bool {
@@ -154,27 +163,33 @@ async fn write(
     order: &Order<'_>,
     applied: &mut Applied,
 ) -> Result<Result<(), Refusals>, StoreError> {
-    if moves_somebody(order.changes) {
-        // Before anything is written, and again below, when nothing is settled any more.
-        let refusals = refuse_settled(conn, order.changes).await?;
-        if !refusals.is_empty() {
-            return Ok(Err(refusals));
-        }
-        let too_deep = closure::rewrite(conn, &applied.moves).await?;
-        if !too_deep.is_empty() {
-            return Ok(Err(places_of(order.changes, &too_deep)));
-        }
-        locks::take(conn, Lock::History).await?;
+    let checked_in = settled::snapshot(conn).await?;
+    let refusals = settled::refuse(conn, order.changes).await?;
+    if !refusals.is_empty() {
+        return Ok(Err(refusals));
     }
+    let after_events = settled::after_every_event(conn).await?;
+    let too_deep = closure::rewrite(conn, &applied.moves).await?;
+    if !too_deep.is_empty() {
+        return Ok(Err(places_of(order.changes, &too_deep)));
+    }
+    let (dated_moves, moves): (Vec<_>, Vec<_>) =
+        applied.moves.iter().partition(|done| done.planned.effective_at.is_some());
+    let (dated_states, states): (Vec<PlannedState>, Vec<PlannedState>) =
+        applied.states.iter().partition(|planned| planned.effective_at.is_some());
+    rows::write_moves(conn, order, &dated_moves, applied.now).await?;
+    rows::write_states(conn, order, &dated_states, applied.now).await?;
+
+    locks::take(conn, Lock::History).await?;
     let first = order.changes.iter().filter_map(|change| change.effective_at).min();
     if let Some(first) = first
-        && sale_settled_since(conn, first).await?.is_some()
+        && settled::was_settled_meanwhile(conn, &checked_in, first).await?
     {
-        return Ok(Err(refuse_settled(conn, order.changes).await?));
+        return Ok(Err(settled::refuse(conn, order.changes).await?));
     }
-    applied.now = after_every_event(conn).await?.max(applied.now);
-    rows::write_moves(conn, order, applied).await?;
-    rows::write_states(conn, order, applied).await?;
+    applied.now = events::clock(conn).await?.max(applied.now).max(after_events);
+    rows::write_moves(conn, order, &moves, applied.now).await?;
+    rows::write_states(conn, order, &states, applied.now).await?;
     Ok(Ok(()))
 }
 
@@ -184,64 +199,4 @@ fn places_of(changes: &[Change], too_deep: &[Uuid]) -> Refusals {
         matches!(change.what, What::Move { .. }) && too_deep.contains(&change.member_id)
     });
     places.map(|(place, _)| (place, Refusal::TooDeep)).collect()
-}
-
-/// Now, by PostgreSQL's clock, but after the moment of every recorded event, should the clock have
-/// been set back.
-async fn after_every_event(conn: &mut PgConnection) -> Result<DateTime<Utc>, StoreError> {
-    let clock = events::clock(conn).await?;
-    let latest = sqlx::query_scalar!("select max(as_of) from events where as_of >= $1", clock)
-        .fetch_one(conn)
-        .await?;
-    Ok(latest.map_or(clock, |latest| latest + TimeDelta::microseconds(1)))
-}
-
-/// Refuses the changes whose moments settled sales forbid.
-async fn refuse_settled(
-    conn: &mut PgConnection,
-    changes: &[Change],
-) -> Result<Refusals, StoreError> {
-    let moments: BTreeSet<DateTime<Utc>> =
-        changes.iter().filter_map(|change| change.effective_at).collect();
-    let moments: Vec<DateTime<Utc>> = moments.into_iter().collect();
-    // Whatever is forbidden lies before whatever is allowed: search for the border.
-    let (mut forbidden, mut allowed) = (0, moments.len());
-    let mut latest = None;
-    while forbidden < allowed {
-        let middle = usize::midpoint(forbidden, allowed);
-        match sale_settled_since(conn, moments[middle]).await? {
-            Some(sale_at) => {
-                forbidden = middle + 1;
-                latest = latest.max(Some(sale_at));
-            }
-            None => allowed = middle,
-        }
-    }
-    let Some(sale_at) = latest else { return Ok(Vec::new()) };
-    let border = moments[forbidden - 1];
-    let refused = changes.iter().enumerate().filter(|(_, change)| {
-        change.effective_at.is_some_and(|effective_at| effective_at <= border)
-    });
-    Ok(refused.map(|(place, _)| (place, Refusal::SettledSales { sale_at })).collect())
-}
-
-/// The moment of a settled sale at or after `moment`, if there is one.
-async fn sale_settled_since(
-    conn: &mut PgConnection,
-    moment: DateTime<Utc>,
-) -> Result<Option<DateTime<Utc>>, StoreError> {
-    // `offset 0` keeps the planner from reading all outcomes.
-    let settled = sqlx::query_scalar!(
-        r#"
-        select max(found.as_of)
-          from (select e.as_of
-                  from events e
-                 cross join lateral (
-                       select from commission_outcomes o where o.event_id = e.id offset 0) o
-                 where e.as_of >= $1
-                 limit 100) found
-        "#,
-        moment,
-    );
-    Ok(settled.fetch_one(conn).await?)
 }

@@ -1,9 +1,10 @@
 //! Advisory locks: who must not do what at the same time.
 //!
-//! Two locks order changes of history, always taken in this order:
+//! Three locks order changes of history, always taken in this order:
 //!
 //! | lock | shared by | exclusive for |
 //! |---|---|---|
+//! | `changes` | nobody | every change of sponsor, status or rank |
 //! | `tree` | enrolment, import | moves |
 //! | `history` | settlement | every change of history, last and briefly |
 //!
@@ -22,9 +23,14 @@ const EXCLUSIVE_TRY: &str = "set local lock_timeout = '500ms'";
 /// How long to go on trying in all.
 const EXCLUSIVE_WAIT_MAX: Duration = Duration::from_secs(10);
 
+/// By which PostgreSQL says that a wait for a lock was too long.
+const LOCK_NOT_AVAILABLE: &str = "55P03";
+
 /// What a lock protects.
 #[derive(Clone, Copy, Debug)]
 pub enum Lock {
+    /// The turn to change members' history.
+    Changes,
     /// The shape of the tree.
     Tree,
     /// Every effective-dated fact that settlement reads.
@@ -37,6 +43,7 @@ impl Lock {
     /// Fixed numbers: processes of different versions must agree on them.
     fn key(self) -> i64 {
         match self {
+            Self::Changes => 0x6c69_6e65_0005,
             Self::Tree => 0x6c69_6e65_0001,
             Self::History => 0x6c69_6e65_0002,
             Self::Programme => 0x6c69_6e65_0003,
@@ -45,6 +52,7 @@ impl Lock {
 
     fn name(self) -> &'static str {
         match self {
+            Self::Changes => "members' history",
             Self::Tree => "tree",
             Self::History => "history",
             Self::Programme => "programme",
@@ -52,10 +60,19 @@ impl Lock {
     }
 }
 
-/// Shares a lock until the transaction ends.
+/// Shares a lock until the transaction ends. Waits as long as the session's `lock_timeout` says.
 pub async fn share(conn: &mut PgConnection, lock: Lock) -> Result<(), StoreError> {
-    sqlx::query!("select pg_advisory_xact_lock_shared($1)", lock.key()).execute(conn).await?;
-    Ok(())
+    let shared = sqlx::query!("select pg_advisory_xact_lock_shared($1)", lock.key())
+        .execute(conn)
+        .await
+        .map_err(StoreError::from);
+    match shared {
+        Ok(_) => Ok(()),
+        Err(error) if error.sqlstate().as_deref() == Some(LOCK_NOT_AVAILABLE) => {
+            Err(StoreError::Locked(lock.name()))
+        }
+        Err(error) => Err(error),
+    }
 }
 
 /// `begin`, then the shared `history` lock in a statement of its own, in one round trip.
@@ -85,7 +102,7 @@ pub async fn take(conn: &mut PgConnection, lock: Lock) -> Result<(), StoreError>
                 attempt.commit().await?;
                 return Ok(());
             }
-            Err(error) if error.sqlstate().as_deref() == Some("55P03") => {
+            Err(error) if error.sqlstate().as_deref() == Some(LOCK_NOT_AVAILABLE) => {
                 attempt.rollback().await?;
                 if begun.elapsed() > EXCLUSIVE_WAIT_MAX {
                     return Err(StoreError::Locked(lock.name()));

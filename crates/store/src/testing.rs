@@ -314,6 +314,16 @@ fn binary_path(name: &str) -> PathBuf {
     path
 }
 
+/// What random tests begin with: `LINEAGE_TEST_SEED`, else another each time. Whoever uses it prints
+/// it.
+#[must_use]
+#[expect(clippy::disallowed_methods, reason = "tests are configured by the environment alone")]
+pub fn seed() -> u64 {
+    let given = std::env::var("LINEAGE_TEST_SEED").ok();
+    let given = given.map(|text| text.parse().expect("LINEAGE_TEST_SEED: a number"));
+    given.unwrap_or_else(|| random_id().as_u64_pair().1)
+}
+
 #[expect(clippy::disallowed_methods, reason = "tests are configured by the environment alone")]
 fn environment(name: &str) -> SecretString {
     let value = std::env::var(name);

@@ -2,7 +2,8 @@
 //!
 //! The present is answered by the closure: a page costs what it returns, a count what it counts. A
 //! past moment is answered by the closure too when nobody has moved since; otherwise by walking the
-//! sponsor history, upwards as fast, downwards at the cost of everybody met on the way to the page.
+//! sponsor history: upwards as fast, downwards at the cost of everybody on the levels down to those of
+//! the page.
 //!
 //! First sponsors, statuses and ranks hold from the beginning of time, so a question about a moment
 //! before somebody joined finds them in their first place; `joined_at` tells.
@@ -61,8 +62,9 @@ pub async fn begin(pool: &PgPool) -> Result<Transaction<'static, Postgres>, Stor
 async fn shape_as_of(conn: &mut PgConnection, as_of: AsOf) -> Result<AsOf, StoreError> {
     let Some(moment) = as_of else { return Ok(None) };
     let moved_since = sqlx::query_scalar!(
-        r#"select exists (select from member_sponsors
-                           where effective_at > $1 and effective_at > '-infinity') as "moved!""#,
+        r#"select exists (select from member_changes
+                           where effective_at > $1 and kind = 'MOVE' and refusal is null)
+             as "moved!""#,
         moment,
     );
     Ok(moved_since.fetch_one(conn).await?.then_some(moment))
@@ -214,28 +216,58 @@ pub async fn downline(
             .fetch_all(conn)
             .await?
         }
-        Some(moment) => {
-            sqlx::query_as!(
-                Place,
-                r#"
-                select depth as "level!", member_id as "member_id!"
-                  from downline_as_of($1, $2, $3)
-                 where (depth, member_id) > ($4, $5)
-                 order by depth, member_id
-                 limit $6
-                "#,
-                of,
-                moment,
-                i32::from(levels),
-                after.level,
-                after.member_id,
-                limit,
-            )
-            .fetch_all(conn)
-            .await?
-        }
+        Some(moment) => past_downline(conn, of, moment, levels, after, limit).await?,
     };
     Ok(places)
+}
+
+/// The same by the sponsor history. Walks a level more at a time until the page is full: the first
+/// pages meet few.
+async fn past_downline(
+    conn: &mut PgConnection,
+    of: Uuid,
+    moment: DateTime<Utc>,
+    levels: u16,
+    after: Place,
+    limit: i64,
+) -> Result<Vec<Place>, StoreError> {
+    let levels = i32::from(levels);
+    let mut reach = after.level.max(1);
+    loop {
+        reach = reach.min(levels);
+        let rows = sqlx::query!(
+            r#"
+            with walk as materialized (select * from downline_as_of($1, $2, $3))
+            select (select max(depth) from walk) as deepest,
+                   page.depth as "level?", page.member_id as "member_id?"
+              from (values (1)) as one
+              left join (
+                   select depth, member_id from walk
+                    where (depth, member_id) > ($4, $5)
+                    order by depth, member_id
+                    limit $6) page on true
+             order by page.depth, page.member_id
+            "#,
+            of,
+            moment,
+            reach,
+            after.level,
+            after.member_id,
+            limit,
+        )
+        .fetch_all(&mut *conn)
+        .await?;
+        let is_bottom = rows.first().and_then(|row| row.deepest).is_none_or(|level| level < reach);
+        let places: Vec<Place> = rows
+            .into_iter()
+            .filter_map(|row| Some(Place { level: row.level?, member_id: row.member_id? }))
+            .collect();
+        let is_full = i64::try_from(places.len()).unwrap_or(i64::MAX) >= limit;
+        if is_full || is_bottom || reach >= levels {
+            return Ok(places);
+        }
+        reach += 1;
+    }
 }
 
 /// How many members stand on each level below a member. Levels without anybody are left out.

@@ -7,6 +7,7 @@
 //! 3. what changes nothing, or names a sponsor who has left by then, is refused.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::ops::Bound::{Excluded, Unbounded};
 
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
@@ -237,8 +238,12 @@ impl Replay {
             let timeline = &self.states[member_id];
             for (at, entry) in timeline {
                 let Some(place) = entry.place else { continue };
-                if state_of(timeline.range(..at)) == state_of(timeline.range(..=at)) {
+                let before = state_of(timeline.range(..at));
+                if before == state_of(timeline.range(..=at)) {
                     found.push((place, Refusal::NothingChanges));
+                } else if let Some(before) = before {
+                    let undone = undone_later(timeline, *at, entry.value, before);
+                    found.extend(undone.map(|refusal| (place, refusal)));
                 }
             }
         }
@@ -308,9 +313,39 @@ enum Followed {
     TooFar,
 }
 
+/// Whether a recorded change that follows brings back what held before, without anybody having said
+/// so: a row of history has both parts, whichever it was about.
+fn undone_later(
+    timeline: &Timeline<Wanted>,
+    at: DateTime<Utc>,
+    (status, rank): Wanted,
+    before: State,
+) -> Option<Refusal> {
+    let undone = |part: &'static str,
+                  is_said: &dyn Fn(&Wanted) -> bool,
+                  is_as_before: &dyn Fn(&Wanted) -> bool| {
+        let mut later = timeline.range((Excluded(at), Unbounded));
+        let (moment, next) = later.find(|(_, entry)| entry.place.is_none())?;
+        let mut asked_for =
+            timeline.range((Excluded(at), Unbounded)).filter(|(_, entry)| entry.place.is_some());
+        let is_said_again = asked_for.any(|(_, entry)| is_said(&entry.value));
+        let is_undone = is_as_before(&next.value) && !is_said_again;
+        is_undone.then_some(Refusal::UndoneLater { at: *moment, part })
+    };
+    let status = status.filter(|status| *status != before.status);
+    let rank = rank.filter(|rank| *rank != before.rank);
+    let status = status.and_then(|_| {
+        undone("status", &|later| later.0.is_some(), &|later| later.0 == Some(before.status))
+    });
+    status.or_else(|| {
+        rank.and_then(|_| {
+            undone("rank", &|later| later.1.is_some(), &|later| later.1 == Some(before.rank))
+        })
+    })
+}
+
 /// When the next entry follows.
 fn after<T>(timeline: &Timeline<T>, at: DateTime<Utc>) -> Option<DateTime<Utc>> {
-    use std::ops::Bound::{Excluded, Unbounded};
     timeline.range((Excluded(at), Unbounded)).next().map(|(at, _)| *at)
 }
 

@@ -16,7 +16,7 @@ use uuid::Uuid;
 
 use crate::app::App;
 use crate::auth::Caller;
-use crate::event_requests::read_json;
+use crate::json::read_object;
 use crate::members::{self, MemberView};
 use crate::parameters;
 use crate::post_events::unreadable;
@@ -55,6 +55,17 @@ pub(crate) struct ChangedView {
     holds_until: Option<DateTime<Utc>>,
 }
 
+/// A change of state whose every field is checked but those that need the database.
+struct CheckedState {
+    member_id: Uuid,
+    effective_at: Option<DateTime<Utc>>,
+    status: Option<MemberStatus>,
+    rank: Option<String>,
+    motive: Motive,
+    /// What of it a refusal points to.
+    subject: &'static str,
+}
+
 /// Why something is changed, and for whom.
 #[derive(Debug)]
 pub(crate) struct Motive {
@@ -69,9 +80,9 @@ impl Motive {
     ) -> Result<Self, Problem> {
         let reason = reason
             .ok_or_else(|| Problem::invalid("/reason", "say the reason; it stays on record"))?;
-        members::check_text("reason", &reason)?;
+        check_words("reason", &reason)?;
         if let Some(person) = &on_behalf_of {
-            members::check_text("on_behalf_of", person)?;
+            check_words("on_behalf_of", person)?;
         }
         Ok(Self { reason, on_behalf_of })
     }
@@ -80,6 +91,15 @@ impl Motive {
     pub(crate) fn order<'a>(&'a self, changes: &'a [Change], actor: &'a str) -> Order<'a> {
         Order { changes, actor, on_behalf_of: self.on_behalf_of.as_deref(), reason: &self.reason }
     }
+}
+
+/// Checks a text that must tell an auditor something.
+fn check_words(field: &str, value: &str) -> Result<(), Problem> {
+    members::check_text(field, value)?;
+    if value.trim().is_empty() {
+        return Err(Problem::invalid(format!("/{field}"), format!("{field} must not be blank")));
+    }
+    Ok(())
 }
 
 /// Changes status or rank, from now or from an earlier moment on.
@@ -99,8 +119,8 @@ impl Motive {
                                       that moment; the attempt is on record", body = Problem),
         (status = 413, description = "The body is larger than 2 MiB", body = Problem),
         (status = 422, description = "A field is not valid", body = Problem),
-        (status = 503, description = "PostgreSQL is away, or a lock was held too long; nothing \
-                                      was changed", body = Problem)),
+        (status = 503, description = "PostgreSQL is away, a lock was held too long, or too many \
+                                      changes are waiting; nothing was changed", body = Problem)),
     security(("key" = ["members:write"])))]
 pub(crate) async fn patch(
     State(app): State<App>,
@@ -110,33 +130,35 @@ pub(crate) async fn patch(
 ) -> Result<Json<ChangedView>, Problem> {
     let member_id = parameters::member_id(id)?;
     let body = body.map_err(|rejection| unreadable(&rejection))?;
-    let request: StateRequest = read_json(&body)?;
-    // In a task of its own, because a client that goes away must not leave a transaction half done.
-    let changed =
-        tokio::spawn(async move { change(&app, member_id, request, &caller).await }).await;
-    Ok(Json(changed.map_err(|_| Problem::unavailable("the change failed; try again"))??))
+    let request: StateRequest = read_object(&body)?;
+    let wanted = request.check(member_id)?;
+    let turn = app.turns.to_change().await?;
+    Ok(Json(turn.spend(async move { change(&app, wanted, &caller).await }).await?))
 }
 
-async fn change(
-    app: &App,
-    member_id: Uuid,
-    request: StateRequest,
-    caller: &Caller,
-) -> Result<ChangedView, Problem> {
-    let effective_at = members::moment("effective_at", request.effective_at.as_deref())?;
-    let motive = Motive::check(request.reason, request.on_behalf_of)?;
-    let subject = match (request.status, &request.rank) {
-        (Some(_), _) => "/status",
-        (None, Some(_)) => "/rank",
-        (None, None) => {
-            return Err(Problem::invalid("", "say the new status, the new rank or both"));
-        }
-    };
+impl StateRequest {
+    fn check(self, member_id: Uuid) -> Result<CheckedState, Problem> {
+        let effective_at = members::moment("effective_at", self.effective_at.as_deref())?;
+        let motive = Motive::check(self.reason, self.on_behalf_of)?;
+        let subject = match (self.status, &self.rank) {
+            (Some(_), _) => "/status",
+            (None, Some(_)) => "/rank",
+            (None, None) => {
+                return Err(Problem::invalid("", "say the new status, the new rank or both"));
+            }
+        };
+        let (status, rank) = (self.status, self.rank);
+        Ok(CheckedState { member_id, effective_at, status, rank, motive, subject })
+    }
+}
+
+async fn change(app: &App, wanted: CheckedState, caller: &Caller) -> Result<ChangedView, Problem> {
+    let CheckedState { member_id, effective_at, status, rank, motive, subject } = wanted;
     let mut tx = app.pool.begin().await.map_err(StoreError::from)?;
     let ladder = programme::ladder(&mut tx).await?;
-    let rank = request.rank.map(|name| ladder.rank(&name)).transpose();
+    let rank = rank.map(|name| ladder.rank(&name)).transpose();
     let rank = rank.map_err(|error| Problem::invalid("/rank", error))?;
-    let what = What::State { status: request.status, rank };
+    let what = What::State { status, rank };
     let actor = format!("key:{}", caller.key_id);
     let changes = [Change { member_id, effective_at, what }];
     let made = changes::apply(&mut tx, &motive.order(&changes, &actor)).await?;
@@ -169,7 +191,7 @@ pub(crate) fn refused(
         Refusal::SelfSponsor | Refusal::UnknownSponsor { .. } | Refusal::Contradiction => {
             Problem::invalid(subject, refusal)
         }
-        Refusal::SettledSales { .. } | Refusal::SameMoment => {
+        Refusal::SettledSales { .. } | Refusal::SameMoment | Refusal::UndoneLater { .. } => {
             Problem::conflict("/effective_at", refusal)
         }
         Refusal::OwnDescendant { .. }

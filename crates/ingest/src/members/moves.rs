@@ -14,7 +14,7 @@ use uuid::Uuid;
 
 use crate::app::App;
 use crate::auth::Caller;
-use crate::event_requests::read_json;
+use crate::json::read_object;
 use crate::members;
 use crate::members::changes::{Motive, refused};
 use crate::parameters;
@@ -119,8 +119,8 @@ struct CheckedMove {
                                       recorded forbids that moment", body = Problem),
         (status = 413, description = "The body is larger than 2 MiB", body = Problem),
         (status = 422, description = "A field is not valid", body = Problem),
-        (status = 503, description = "PostgreSQL is away, or a lock was held too long; nothing \
-                                      was changed", body = Problem)),
+        (status = 503, description = "PostgreSQL is away, a lock was held too long, or too many \
+                                      changes are waiting; nothing was changed", body = Problem)),
     security(("key" = ["admin"])))]
 pub(crate) async fn post(
     State(app): State<App>,
@@ -130,18 +130,17 @@ pub(crate) async fn post(
 ) -> Result<Json<MoveView>, Problem> {
     let member_id = parameters::member_id(id)?;
     let body = body.map_err(|rejection| unreadable(&rejection))?;
-    let request: MoveRequest = read_json(&body)?;
+    let request: MoveRequest = read_object(&body)?;
     let wanted = request.check(member_id)?;
-    // In a task of its own, because a client that goes away must not leave a transaction half done.
-    let moved = tokio::spawn(async move {
+    let turn = app.turns.to_change().await?;
+    let moved = turn.spend(async move {
         if wanted.dry_run {
             preview(&app, &wanted).await
         } else {
             make(&app, &wanted, &caller).await
         }
     });
-    let moved = moved.await.map_err(|_| Problem::unavailable("the move failed; try again"))??;
-    Ok(Json(moved))
+    Ok(Json(moved.await?))
 }
 
 impl MoveRequest {

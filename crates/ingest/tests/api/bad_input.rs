@@ -7,7 +7,7 @@ use std::time::Duration;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::client::{Api, sale, sale_with};
+use crate::client::{Api, SELLER, sale, sale_with};
 
 #[tokio::test]
 async fn bad_events_are_refused_with_their_field() {
@@ -48,6 +48,24 @@ async fn bad_events_are_refused_with_their_field() {
         let (status, problem) = api.post_raw("/v1/events", body).await;
         assert_eq!(status, 400, "{body:?}: {problem}");
     }
+    // A sale's fields in the order of the document, without their names.
+    let fields = json!([
+        "SALE",
+        "shop-eu",
+        "1",
+        SELLER,
+        null,
+        "199.90",
+        "EUR",
+        null,
+        null,
+        null,
+        "2026-11-03T10:15:00Z"
+    ]);
+    for (body, pointer) in [(json!([sale("1"), fields]), "/1"), (fields, "/0")] {
+        let (status, problem) = api.post("/v1/events", &body).await;
+        assert_eq!((status, &problem["pointer"]), (422, &json!(pointer)), "{body}: {problem}");
+    }
     for body in [json!([]), json!({}), json!([1]), json!("SALE"), json!(null), json!([[sale("1")]])]
     {
         assert_eq!(api.post("/v1/events", &body).await.0, 422, "{body}");
@@ -81,6 +99,10 @@ async fn unknown_paths_and_methods_are_problems_too() {
     assert_eq!(api.get("/v1/events?source=shop-eu").await.0, 422);
     assert_eq!(api.get("/v1/outcomes?after=yesterday").await.0, 422);
     assert_eq!(api.get("/v1/outcomes?limit=0").await.0, 422);
+    let (status, problem) =
+        api.get(&format!("/v1/members/{SELLER}/downline?levels=1&levels=2")).await;
+    assert_eq!((status, &problem["pointer"]), (422, &json!("")), "{problem}");
+    assert!(problem["detail"].as_str().unwrap().contains("`levels`"), "{problem}");
 }
 
 /// Header limits: a flood of headers is refused, and a client that never finishes its headers is

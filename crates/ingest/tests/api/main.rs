@@ -10,3 +10,4 @@ mod moving;
 mod reading;
 mod refused_changes;
 mod tree;
+mod waiting;

@@ -41,6 +41,8 @@ async fn bad_members_are_refused_with_their_field() {
         (json!({"name": ""}), 422, "/name"),
         (json!({"name": 5}), 422, "/name"),
         (json!({"sponsor": SELLER}), 422, "/sponsor"),
+        (json!([nobody, null, null, null, null, null, null]), 422, ""),
+        (json!([]), 422, ""),
     ] {
         let (got, problem) = api.post("/v1/members", &body).await;
         assert_eq!(got, status, "{body}: {problem}");

@@ -209,11 +209,11 @@ async fn a_dry_run_of_the_past_compares_the_uplines_of_its_moment() {
 #[tokio::test]
 async fn status_and_rank_change_from_their_moments_on() {
     let api = two_trees().await;
-    let silver =
-        json!({"rank": "SILVER", "effective_at": "2024-03-01T00:00:00Z", "reason": "import"});
-    let (status, changed) = api.patch(&path(3, ""), &silver).await;
+    let both = json!({"status": "INACTIVE", "rank": "SILVER", "reason": "import",
+                      "effective_at": "2024-03-01T00:00:00Z"});
+    let (status, changed) = api.patch(&path(3, ""), &both).await;
     assert_eq!(status, 200, "{changed}");
-    assert_eq!((&changed["rank"], &changed["status"]), (&json!("SILVER"), &json!("ACTIVE")));
+    assert_eq!((&changed["rank"], &changed["status"]), (&json!("SILVER"), &json!("INACTIVE")));
     assert_eq!(changed["effective_at"], "2024-03-01T00:00:00Z");
     assert_eq!(changed["holds_until"], Value::Null);
     assert_eq!(changed["id"], member(3));
@@ -224,16 +224,16 @@ async fn status_and_rank_change_from_their_moments_on() {
     let suspended_at = changed["effective_at"].as_str().unwrap().to_owned();
     assert_eq!((&changed["rank"], &changed["status"]), (&json!("SILVER"), &json!("SUSPENDED")));
 
-    let both = json!({"status": "INACTIVE", "rank": "GOLD", "reason": "import",
-                      "effective_at": "2024-02-01T00:00:00Z"});
-    let (_, changed) = api.patch(&path(3, ""), &both).await;
+    let gold = json!({"rank": "GOLD", "reason": "import", "effective_at": "2024-02-01T00:00:00Z"});
+    let (status, changed) = api.patch(&path(3, ""), &gold).await;
+    assert_eq!(status, 200, "{changed}");
     assert_eq!(changed["holds_until"], "2024-03-01T00:00:00Z");
     assert_eq!((&changed["rank"], &changed["status"]), (&json!("SILVER"), &json!("SUSPENDED")));
 
     for (as_of, status, rank) in [
         ("2024-01-31T23:59:59.999999Z", "ACTIVE", "MEMBER"),
-        ("2024-02-01T00:00:00Z", "INACTIVE", "GOLD"),
-        ("2024-03-01T00:00:00Z", "ACTIVE", "SILVER"),
+        ("2024-02-01T00:00:00Z", "ACTIVE", "GOLD"),
+        ("2024-03-01T00:00:00Z", "INACTIVE", "SILVER"),
         (&suspended_at, "SUSPENDED", "SILVER"),
     ] {
         let (_, found) = api.get(&path(3, &format!("?as_of={as_of}"))).await;
@@ -244,7 +244,7 @@ async fn status_and_rank_change_from_their_moments_on() {
     }
     let (_, record) = api.get(&path(3, "/history")).await;
     let second = &record["history"][2];
-    assert_eq!((&second["kind"], &second["old_status"]), (&json!("STATE"), &json!("ACTIVE")));
+    assert_eq!((&second["kind"], &second["old_status"]), (&json!("STATE"), &json!("INACTIVE")));
     assert_eq!(
         (&second["new_status"], &second["on_behalf_of"]),
         (&json!("SUSPENDED"), &json!("petra"))

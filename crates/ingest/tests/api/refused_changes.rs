@@ -84,6 +84,10 @@ async fn each_refusal_has_its_status_and_names_its_field() {
     let gold = json!({"rank": "GOLD", "reason": "import", "effective_at": day});
     refuse(&api, 3, gold.clone(), 409, "/effective_at", "same_moment").await;
     refuse(&api, 200, gold, 404, "", "unknown_member").await;
+    // The rank of March was recorded with the status of before, which would come back with it.
+    let early = "2024-02-01T00:00:00Z";
+    let away = json!({"status": "INACTIVE", "reason": "import", "effective_at": early});
+    refuse(&api, 3, away, 409, "/effective_at", "undone_later").await;
     let same = json!({"rank": "SILVER", "reason": "again"});
     refuse(&api, 3, same, 409, "/rank", "nothing_changes").await;
     let same = json!({"status": "ACTIVE", "reason": "again"});
@@ -135,7 +139,10 @@ async fn bad_requests_are_refused_with_their_field_before_anything_is_read() {
         (json!({"new_sponsor_id": member(6)}), "/reason"),
         (with(move_to(6), "reason", ""), "/reason"),
         (with(move_to(6), "reason", long.as_str()), "/reason"),
+        (with(move_to(6), "reason", "  \u{a0}"), "/reason"),
         (with(move_to(6), "on_behalf_of", "a\u{0}b"), "/on_behalf_of"),
+        (with(move_to(6), "on_behalf_of", " "), "/on_behalf_of"),
+        (json!([member(6), null, "?", null, false]), ""),
         (with(move_to(6), "effective_at", "yesterday"), "/effective_at"),
         (with(move_to(6), "dry_run", "yes"), "/dry_run"),
         (with(move_to(6), "colour", "red"), "/colour"),
@@ -146,6 +153,9 @@ async fn bad_requests_are_refused_with_their_field_before_anything_is_read() {
     for (body, pointer) in [
         (json!({"reason": "?"}), ""),
         (json!({"rank": "GOLD"}), "/reason"),
+        (json!({"rank": "GOLD", "reason": " "}), "/reason"),
+        (json!({"rank": "GOLD", "reason": "?", "on_behalf_of": "  "}), "/on_behalf_of"),
+        (json!(["INACTIVE", null, null, "?", null]), ""),
         (json!({"rank": "EMPEROR", "reason": "?"}), "/rank"),
         (json!({"status": "RETIRED", "reason": "?"}), "/status"),
         (json!({"rank": "GOLD", "reason": "?", "effective_at": "2026"}), "/effective_at"),

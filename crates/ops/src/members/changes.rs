@@ -10,7 +10,7 @@ use clap::Subcommand;
 use domain::history::Refusals;
 use domain::period::Programme;
 use serde::Serialize;
-use store::changes::{self, Applied};
+use store::changes::Applied;
 use store::{PgPool, StoreError, programme};
 use uuid::Uuid;
 
@@ -114,7 +114,7 @@ async fn read(
     Ok((file?, calendar))
 }
 
-/// Applies the changes, or only tries them: a dry run, or a file with flaws, whose other lines are
+/// Applies the changes, or only checks them: a dry run, or a file with flaws, whose other lines are
 /// to be named too. The inner error is what is wrong with the file.
 async fn carry_out(
     pool: &PgPool,
@@ -122,19 +122,15 @@ async fn carry_out(
     mut flaws: Flaws,
     order: &OrderArgs,
 ) -> Result<Result<Applied, Vec<Flaw>>, StoreError> {
-    let outcome = if flaws.is_empty() {
-        order.carry_out(pool, &file.changes).await?
+    let refusals = if flaws.is_empty() {
+        match order.carry_out(pool, &file.changes).await? {
+            Ok(applied) => return Ok(Ok(applied)),
+            Err(refusals) => refusals,
+        }
     } else {
-        let mut tx = pool.begin().await?;
-        let outcome = changes::preview(&mut tx, &file.changes).await?;
-        tx.rollback().await?;
-        outcome
+        order.check(pool, &file.changes).await?
     };
-    match outcome {
-        Ok(applied) if flaws.is_empty() => return Ok(Ok(applied)),
-        Ok(_) => {}
-        Err(refusals) => add(refusals, &file.lines, &mut flaws),
-    }
+    add(refusals, &file.lines, &mut flaws);
     Ok(Err(flaws.in_order()))
 }
 

@@ -3,11 +3,16 @@
 use domain::history::{Change, Refusal, Refusals};
 use serde_json::{Map, json};
 use store::changes::{self, Applied, Order};
-use store::{PgPool, StoreError, database};
+use store::{PgConnection, PgPool, StoreError, database};
 
 use super::moment::Moment;
 use super::rows::printable;
 use crate::output::{self, Format, FormatArgs, remark};
+
+/// Who asks, as the record names them.
+async fn actor(conn: &mut PgConnection) -> Result<String, StoreError> {
+    Ok(format!("role:{}", database::session_user(conn).await?))
+}
 
 /// Why, for whom, and whether at all.
 #[derive(Clone, Debug, clap::Args)]
@@ -50,16 +55,31 @@ impl OrderArgs {
             tx.rollback().await?;
             return Ok(outcome);
         }
-        let actor = format!("role:{}", database::session_user(&mut tx).await?);
-        let order = Order {
-            changes,
-            actor: &actor,
-            on_behalf_of: self.on_behalf_of.as_deref(),
-            reason: &self.reason,
-        };
-        let outcome = changes::apply(&mut tx, &order).await?;
+        let actor = actor(&mut tx).await?;
+        let outcome = changes::apply(&mut tx, &self.order(changes, &actor)).await?;
         tx.commit().await?;
         Ok(outcome)
+    }
+
+    /// Checks changes that cannot be made for another reason. A refusal leaves its record here too.
+    pub(crate) async fn check(
+        &self,
+        pool: &PgPool,
+        changes: &[Change],
+    ) -> Result<Refusals, StoreError> {
+        let mut tx = pool.begin().await?;
+        if self.dry_run {
+            return Ok(changes::preview(&mut tx, changes).await?.err().unwrap_or_default());
+        }
+        let actor = actor(&mut tx).await?;
+        let refusals = changes::check(&mut tx, &self.order(changes, &actor)).await?;
+        tx.commit().await?;
+        Ok(refusals)
+    }
+
+    fn order<'a>(&'a self, changes: &'a [Change], actor: &'a str) -> Order<'a> {
+        let on_behalf_of = self.on_behalf_of.as_deref();
+        Order { changes, actor, on_behalf_of, reason: &self.reason }
     }
 
     /// Says why a single change is refused: for programs on stdout, for people on stderr. `what`

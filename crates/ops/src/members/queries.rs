@@ -14,6 +14,7 @@ use super::question::{self, AskArgs, Question};
 use super::view::{self, MemberView, PlacedMember};
 use crate::calendar;
 use crate::connection::DatabaseArgs;
+use crate::failure;
 use crate::output::{self, remark};
 
 /// Members that one answer lists at most.
@@ -314,7 +315,19 @@ struct Above {
     levels: Option<i32>,
 }
 
-pub(super) async fn above(args: &AboveArgs, database: &DatabaseArgs) -> anyhow::Result<ExitCode> {
+/// As grep does: 0 for yes, 1 for no, 2 when it could not be told.
+pub(super) async fn above(args: &AboveArgs, database: &DatabaseArgs) -> ExitCode {
+    match is_above(args, database).await {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            let _ = failure::report(&error);
+            ExitCode::from(2)
+        }
+    }
+}
+
+async fn is_above(args: &AboveArgs, database: &DatabaseArgs) -> anyhow::Result<bool> {
     let pool = database.connect().await?;
     let mut tx = tree::begin(&pool).await?;
     let question = Question::read(&mut tx, args.ask.as_of).await?;
@@ -331,7 +344,7 @@ pub(super) async fn above(args: &AboveArgs, database: &DatabaseArgs) -> anyhow::
         );
         format!("{}{}.", labels.join(&between), question.when())
     })?;
-    Ok(if answer.is_above { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(answer.is_above)
 }
 
 #[cfg(test)]

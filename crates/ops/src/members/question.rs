@@ -1,8 +1,6 @@
 //! What every question about the tree needs: the moment that it is about, and what ranks and days
 //! are called.
 
-use std::collections::HashMap;
-
 use anyhow::bail;
 use chrono::{DateTime, Utc};
 use domain::ladder::Ladder;
@@ -51,13 +49,18 @@ impl Question {
         Ok(Self { ladder, programme, as_of })
     }
 
-    /// Members in the order of the ids; unknown ones are left out.
+    /// Members in the order of the ids. An error when somebody is unknown: callers put what they know
+    /// of each beside them.
     pub(crate) async fn members(
         &self,
         conn: &mut PgConnection,
         ids: &[Uuid],
     ) -> Result<Vec<MemberView>, StoreError> {
         let members = tree::members(conn, ids, self.as_of).await?;
+        if members.len() != ids.len() {
+            let damage = "somebody stands in the tree who is not enrolled; run `lineage verify`";
+            return Err(StoreError::Damaged(damage.to_owned()));
+        }
         Ok(members.into_iter().map(|member| MemberView::new(member, &self.ladder)).collect())
     }
 
@@ -68,14 +71,9 @@ impl Question {
         places: &[Place],
     ) -> Result<Vec<PlacedMember>, StoreError> {
         let ids: Vec<Uuid> = places.iter().map(|place| place.member_id).collect();
-        let members = self.members(conn, &ids).await?;
-        let mut members: HashMap<Uuid, MemberView> =
-            members.into_iter().map(|member| (member.id, member)).collect();
-        let standing = places.iter().filter_map(|place| {
-            let member = members.remove(&place.member_id)?;
-            Some(PlacedMember { level: place.level, member })
-        });
-        Ok(standing.collect())
+        let members = self.members(conn, &ids).await?.into_iter();
+        let standing = places.iter().zip(members);
+        Ok(standing.map(|(place, member)| PlacedMember { level: place.level, member }).collect())
     }
 
     /// ` as of …`, for sentences; nothing for the present.

@@ -236,3 +236,34 @@ async fn sell(world: &World, day: &str) {
     tx.commit().await.unwrap();
     world.ringer().publish(&[event.id]).await.unwrap();
 }
+
+/// A line that cannot be read does not hide an attempt at a circle on another.
+#[tokio::test]
+async fn a_flawed_file_leaves_a_record_of_what_it_tried() {
+    let world = small_network().await;
+    let rows = format!("{jana},,{petr},,\nnonsense,,none,,\n", jana = id(1), petr = id(2));
+    let attempts = "select count(*) from member_changes where refusal = 'own_descendant'";
+    for (options, expected) in [(&["--dry-run"][..], 0), (&[], 1)] {
+        let refused = apply(&world, &rows, options).await;
+        assert_eq!((refused.code, &refused.json()["flaw_count"]), (Some(1), &json!(2)));
+        let recorded: i64 = sqlx::query_scalar(attempts).fetch_one(&world.owner).await.unwrap();
+        assert_eq!(recorded, expected, "{options:?}");
+    }
+}
+
+/// The file that README shows can be applied to the sample as it shows it.
+#[tokio::test]
+async fn the_sample_of_changes_is_applied() {
+    let world = World::new().await;
+    world.ladder(&["MEMBER", "SILVER", "GOLD"]).await;
+    let sample = |file| format!("{}/../../deploy/sample/{file}", env!("CARGO_MANIFEST_DIR"));
+    let readme = std::fs::read_to_string(sample("../../README.md")).unwrap();
+    let changes = std::fs::read_to_string(sample("changes.csv")).unwrap();
+    assert!(readme.contains(&changes), "README shows another file");
+    let imported = members(&world, &["import", &sample("members.csv")]).await;
+    assert_eq!(imported.code, Some(0), "{imported:?}");
+    let path = sample("changes.csv");
+    let applied = members(&world, &["changes", "apply", &path, "--reason", "test"]).await;
+    assert_eq!(applied.code, Some(0), "{applied:?}");
+    world.assert_tree_is_sound().await;
+}

@@ -152,6 +152,8 @@ async fn two_members_are_connected_as_they_were() {
         above.out,
         "Petr (M-2) stands 2 level(s) above Karel (…000000000004) as of 2024-04-30.\n"
     );
+    let nobody = members(&world, &["above", "M-2", "M-99"]).await;
+    assert_eq!(nobody.code, Some(2), "neither yes nor no: {nobody:?}");
     let (_, answer) = ask(&world, &["above", "M-6", &id(4)]).await;
     assert_eq!(answer, json!({"is_above": true, "levels": 2}));
     let nobody = members(&world, &["show", "M-99"]).await;

@@ -3,34 +3,32 @@
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
-use domain::history::{Refusal, Refusals, What};
+use domain::history::{PlannedState, Refusal, Refusals, What};
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use super::{Applied, Order};
+use super::{AppliedMove, Order};
 use crate::StoreError;
 
 /// Writes the history of moves, the record of who made them, and the present sponsors.
 pub(super) async fn write_moves(
     conn: &mut PgConnection,
     order: &Order<'_>,
-    applied: &Applied,
+    moves: &[AppliedMove],
+    now: DateTime<Utc>,
 ) -> Result<(), StoreError> {
-    if applied.moves.is_empty() {
+    if moves.is_empty() {
         return Ok(());
     }
-    let moves = || applied.moves.iter().map(|done| done.planned);
+    let sizes: Vec<i32> =
+        moves.iter().map(|done| i32::try_from(done.subtree_size).unwrap_or(i32::MAX)).collect();
+    let moves = || moves.iter().map(|done| done.planned);
     let members: Vec<Uuid> = moves().map(|planned| planned.member_id).collect();
     let moments: Vec<DateTime<Utc>> =
-        moves().map(|planned| planned.effective_at.unwrap_or(applied.now)).collect();
+        moves().map(|planned| planned.effective_at.unwrap_or(now)).collect();
     let old: Vec<Option<Uuid>> = moves().map(|planned| planned.old_sponsor_id).collect();
     let new: Vec<Option<Uuid>> = moves().map(|planned| planned.new_sponsor_id).collect();
     let present: Vec<bool> = moves().map(|planned| planned.holds_until.is_none()).collect();
-    let sizes: Vec<i32> = applied
-        .moves
-        .iter()
-        .map(|done| i32::try_from(done.subtree_size).unwrap_or(i32::MAX))
-        .collect();
     sqlx::query!(
         r#"
         with moves as (
@@ -70,15 +68,16 @@ pub(super) async fn write_moves(
 pub(super) async fn write_states(
     conn: &mut PgConnection,
     order: &Order<'_>,
-    applied: &Applied,
+    states: &[PlannedState],
+    now: DateTime<Utc>,
 ) -> Result<(), StoreError> {
-    if applied.states.is_empty() {
+    if states.is_empty() {
         return Ok(());
     }
-    let states = || applied.states.iter();
+    let states = || states.iter();
     let members: Vec<Uuid> = states().map(|planned| planned.member_id).collect();
     let moments: Vec<DateTime<Utc>> =
-        states().map(|planned| planned.effective_at.unwrap_or(applied.now)).collect();
+        states().map(|planned| planned.effective_at.unwrap_or(now)).collect();
     let old_statuses: Vec<String> = states().map(|p| p.old.status.name().to_owned()).collect();
     let new_statuses: Vec<String> = states().map(|p| p.new.status.name().to_owned()).collect();
     let old_ranks: Vec<i16> = states().map(|p| i16::from(p.old.rank.0)).collect();

@@ -108,6 +108,18 @@ async fn each_role_has_the_least_rights() {
         ("delete from member_tree_paths", [true, false, true]),
         ("update member_tree_paths set depth = 0", [false, false, false]),
         (insert_change, [true, false, true]),
+        // When something was recorded is for the database's clock to say.
+        (
+            &insert_change
+                .replace("(kind", "(recorded_at, kind")
+                .replace("('MOVE'", "(now(), 'MOVE'"),
+            [false; 3],
+        ),
+        (
+            "insert into member_states (member_id, effective_at, status, rank, recorded_at, actor, \
+             reason) values (gen_random_uuid(), now(), 'ACTIVE', 0, now(), 'x', 'x')",
+            [false; 3],
+        ),
         ("update programme set period = 'month'", [false, false, true]),
         ("delete from event_failures", [false, true, false]),
         ("update api_keys set secret_hash = ''", [false, false, false]),

@@ -100,8 +100,15 @@ impl Model {
 
     /// Changes status and rank, unless the rules forbid it; says whether they did not.
     pub(crate) fn set_state(&mut self, member: usize, state: State, at: Moment) -> bool {
+        let before = self.state(member, at);
+        let next = self.states[member].range(at..).next().map(|(_, next)| *next);
+        let is_undone = next.is_some_and(|next| {
+            (state.0 != before.0 && next.0 == before.0)
+                || (state.1 != before.1 && next.1 == before.1)
+        });
         if self.states[member].contains_key(&at)
-            || self.state(member, at) == state
+            || before == state
+            || is_undone
             || self.is_forbidden_by_sales(at)
         {
             return false;

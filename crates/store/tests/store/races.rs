@@ -28,8 +28,9 @@ const ROUNDS: usize = 12;
 struct Dice(AtomicU64);
 
 impl Dice {
-    fn new(seed: u64) -> Self {
-        println!("seed {seed}");
+    fn new() -> Self {
+        let seed = store::testing::seed();
+        println!("seed {seed}; LINEAGE_TEST_SEED repeats it");
         Self(AtomicU64::new(seed))
     }
 
@@ -82,7 +83,7 @@ async fn count(world: &World, query: &'static str) -> i64 {
 async fn of_two_crossing_moves_one_is_refused() {
     let world = World::new().await;
     let pool = world.pool_as(Role::Ingest);
-    let dice = Dice::new(301);
+    let dice = Dice::new();
     for round in 0..ROUNDS {
         let [root, a, b] = [3 * round, 3 * round + 1, 3 * round + 2];
         enrol(&pool, root, None).await.unwrap();
@@ -111,7 +112,7 @@ async fn of_two_crossing_moves_one_is_refused() {
 async fn an_enrolment_below_a_moving_member_is_not_missed() {
     let world = World::new().await;
     let pool = world.pool_as(Role::Ingest);
-    let dice = Dice::new(302);
+    let dice = Dice::new();
     enrol(&pool, 0, None).await.unwrap();
     enrol(&pool, 1, None).await.unwrap();
     enrol(&pool, 2, Some(0)).await.unwrap();
@@ -188,7 +189,7 @@ async fn imports_race_with_enrolments_and_moves() {
         enrol(&ingest, 40, None).await.unwrap();
     },);
     world.assert_tree_is_sound().await;
-    let dice = Dice::new(303);
+    let dice = Dice::new();
     tokio::join!(
         import_chain(&ops, 100..140, Some(19)),
         import_chain(&ops, 140..180, Some(39)),
@@ -214,7 +215,7 @@ async fn imports_race_with_enrolments_and_moves() {
 async fn random_moves_and_enrolments_leave_a_sound_tree() {
     let world = World::new().await;
     let pool = world.pool_as(Role::Ingest);
-    let dice = Dice::new(304);
+    let dice = Dice::new();
     for number in 0..12 {
         enrol(&pool, number, (number > 0).then(|| dice.below(number))).await.unwrap();
     }
@@ -247,7 +248,7 @@ async fn random_moves_and_enrolments_leave_a_sound_tree() {
 async fn nobody_moves_below_who_has_just_left() {
     let world = World::new().await;
     let pool = world.pool_as(Role::Ingest);
-    let dice = Dice::new(305);
+    let dice = Dice::new();
     enrol(&pool, 0, None).await.unwrap();
     for round in 0..ROUNDS {
         let [upper, lower] = [1 + 2 * round, 2 + 2 * round];
