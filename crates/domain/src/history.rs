@@ -175,7 +175,7 @@ pub enum Refusal {
     /// value back.
     #[error(
         "would end at {at}: a change is recorded there that keeps the {part} of before; say the \
-         {part} again from just after that moment, in the same request or file"
+         {part} again from just after that moment, in one file of changes"
     )]
     UndoneLater {
         /// When.

@@ -53,6 +53,7 @@ fn outcome() -> StoredOutcome {
             as_of: "2023-05-02T10:00:00Z".parse().unwrap(),
             earned_period: "2023-05".parse().unwrap(),
         },
+        settled_at: "2023-05-02T10:00:01Z".parse().unwrap(),
         inputs: Ok(Inputs { seller: visit(1), upline: vec![visit(2), visit(3)] }),
         plan_number: 4,
         semantics: SEMANTICS_VERSION,

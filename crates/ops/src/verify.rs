@@ -1,9 +1,13 @@
 //! `lineage verify`: the proof that what is stored is what the rules say.
 //!
-//! Outcomes are read in pages in the order of event ids and computed again; then the books are
-//! checked for rows that nothing accounts for, and the tree for what contradicts itself. Memory
-//! stays within a page, whatever the ledger's size.
+//! First the schema's own guards are looked at. Outcomes are read in pages in the order of event ids
+//! and computed again; then the books are checked for rows that nothing accounts for, and the tree
+//! and its history for what contradicts itself or the settled sales. Memory stays within a page and
+//! the number of changes of history, whatever the ledger's size.
 
+mod guards;
+mod history;
+mod settled;
 mod tree;
 
 use std::process::ExitCode;
@@ -18,6 +22,7 @@ use store::audit::{self, StoredOutcome};
 use store::{PgPool, StoreError, plans, programme};
 use uuid::Uuid;
 
+use self::settled::SettledSales;
 use crate::connection::DatabaseArgs;
 use crate::output::{Format, FormatArgs, print_text};
 use crate::{failure, progress, recompute};
@@ -50,6 +55,43 @@ pub(crate) struct Finding {
     pub(crate) advice: &'static str,
 }
 
+/// Findings of one kind: so many are listed, the others counted.
+#[derive(Debug, Default)]
+struct Listing {
+    listed: i64,
+    left_off: u64,
+}
+
+impl Listing {
+    /// Whether one more finding is listed. It is counted either way.
+    fn has_room(&mut self) -> bool {
+        if self.listed < LISTED_MAX {
+            self.listed += 1;
+            return true;
+        }
+        self.left_off += 1;
+        false
+    }
+
+    /// Says how many findings were not listed, if any. `kind` is what they are about, in plural.
+    fn close(
+        &self,
+        kind: &str,
+        advice: &'static str,
+        found: &mut impl FnMut(Finding) -> anyhow::Result<()>,
+    ) -> anyhow::Result<()> {
+        if self.left_off == 0 {
+            return Ok(());
+        }
+        found(Finding {
+            about: "further",
+            id: kind.to_owned(),
+            problem: format!("{} more than are listed", self.left_off),
+            advice,
+        })
+    }
+}
+
 /// What was checked.
 #[derive(Clone, Copy, Debug, Default, Serialize)]
 pub(crate) struct Report {
@@ -80,10 +122,13 @@ pub(crate) async fn run(
         findings += 1;
         bar.suspend(|| found(&finding))
     };
-    check_outcomes(pool, bar, &mut report, &mut found).await?;
+    let can_read_closure = guards::check(pool, &mut found).await?;
+    let mut settled = SettledSales::read_changes(pool).await?;
+    check_outcomes(pool, bar, &mut report, &mut settled, &mut found).await?;
+    settled.check(&mut found)?;
     bar.set_message("looking for orphans");
     check_orphans(pool, &mut found).await?;
-    tree::check(pool, bar, &mut report, &mut found).await?;
+    tree::check(pool, bar, can_read_closure, &mut report, &mut found).await?;
     bar.finish_and_clear();
     report.findings = findings;
     report.seconds = (begun.elapsed().as_secs_f64() * 1000.0).round() / 1000.0;
@@ -95,6 +140,7 @@ async fn check_outcomes(
     pool: &PgPool,
     bar: &ProgressBar,
     report: &mut Report,
+    settled: &mut SettledSales,
     found: &mut impl FnMut(Finding) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
     let mut conn = pool.acquire().await.map_err(StoreError::from)?;
@@ -112,6 +158,7 @@ async fn check_outcomes(
         }
         for outcome in &page {
             report.outcomes += 1;
+            settled.add(outcome);
             report.lines += outcome.lines.len() as u64;
             for problem in problems(outcome, &book, &calendar) {
                 found(Finding {

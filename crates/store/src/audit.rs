@@ -1,6 +1,9 @@
 //! What `lineage verify` reads: stored outcomes with everything needed to compute them again, and
 //! the state of the tree.
 
+mod guards;
+
+use chrono::{DateTime, Utc};
 use domain::inputs::Inputs;
 use domain::period::Period;
 use domain::sale::Sale;
@@ -8,6 +11,7 @@ use rust_decimal::Decimal;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
+pub use self::guards::{CLOSURE_UP, missing_closure_indexes, unguarded_tables};
 use crate::StoreError;
 use crate::settling::stored_amount;
 
@@ -16,6 +20,8 @@ use crate::settling::stored_amount;
 pub struct StoredOutcome {
     /// The facts.
     pub sale: Sale,
+    /// When the transaction began that settled it.
+    pub settled_at: DateTime<Utc>,
     /// The inputs as they were packed.
     pub inputs: Result<Inputs, String>,
     /// The number of the plan version.
@@ -67,11 +73,14 @@ pub async fn outcomes_after(
     after: Option<Uuid>,
     limit: i64,
 ) -> Result<Vec<StoredOutcome>, StoreError> {
+    // The bounds keep a moment such as `infinity` readable; it then falls into no earned period.
     let rows = sqlx::query!(
         r#"
         select o.event_id, o.plan_id, o.semantics, o.lines, o.breakage, o.inputs,
+               least(greatest(o.settled_at, '0001-01-01Z'), '9999-12-31Z') as "settled_at!",
                e.amount, e.volume, e.currency, e.source_type::text as "source_type!", e.product_id,
-               e.as_of, e.earned_period
+               least(greatest(e.as_of, '0001-01-01Z'), '9999-12-31Z') as "as_of!",
+               e.earned_period
           from (select * from commission_outcomes
                  where $1::uuid is null or event_id > $1 order by event_id limit $2) o
          cross join lateral (select * from events where id = o.event_id offset 0) e
@@ -101,6 +110,7 @@ pub async fn outcomes_after(
                 as_of: row.as_of,
                 earned_period: Period::containing(row.earned_period),
             },
+            settled_at: row.settled_at,
             inputs: Inputs::unpack(&row.inputs).map_err(|error| error.to_string()),
             plan_number: row.plan_id,
             semantics: row.semantics,

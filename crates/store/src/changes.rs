@@ -30,7 +30,7 @@ use uuid::Uuid;
 
 use self::closure::Placement;
 pub use self::record::{RecordedChange, recorded_changes};
-use crate::locks::{self, Lock};
+use crate::locks::{Lock, Patience};
 use crate::{StoreError, events};
 
 /// Changes that somebody asks for.
@@ -72,18 +72,19 @@ pub async fn apply(
     conn: &mut PgConnection,
     order: &Order<'_>,
 ) -> Result<Result<Applied, Refusals>, StoreError> {
-    locks::take(conn, Lock::Changes).await?;
+    let mut patience = Patience::new();
+    patience.take(conn, Lock::Changes).await?;
     if moves_somebody(order.changes) {
         let mut probe = conn.begin().await?;
-        locks::take(&mut probe, Lock::History).await?;
+        patience.take(&mut probe, Lock::History).await?;
         probe.rollback().await?;
-        locks::take(conn, Lock::Tree).await?;
+        patience.take(conn, Lock::Tree).await?;
     }
     let refusals = match plan(conn, order.changes).await? {
         Ok(mut applied) => {
             // Refused changes are taken back, and the lock with them, before the record is written.
             let mut attempt = conn.begin().await?;
-            match write(&mut attempt, order, &mut applied).await? {
+            match write(&mut attempt, order, &mut applied, patience).await? {
                 Ok(()) => {
                     attempt.commit().await?;
                     return Ok(Ok(applied));
@@ -162,6 +163,7 @@ async fn write(
     conn: &mut PgConnection,
     order: &Order<'_>,
     applied: &mut Applied,
+    mut patience: Patience,
 ) -> Result<Result<(), Refusals>, StoreError> {
     let checked_in = settled::snapshot(conn).await?;
     let refusals = settled::refuse(conn, order.changes).await?;
@@ -180,7 +182,7 @@ async fn write(
     rows::write_moves(conn, order, &dated_moves, applied.now).await?;
     rows::write_states(conn, order, &dated_states, applied.now).await?;
 
-    locks::take(conn, Lock::History).await?;
+    patience.take(conn, Lock::History).await?;
     let first = order.changes.iter().filter_map(|change| change.effective_at).min();
     if let Some(first) = first
         && settled::was_settled_meanwhile(conn, &checked_in, first).await?

@@ -85,33 +85,60 @@ pub async fn begin_sharing_history(
     Ok(pool.begin_with(BEGIN_SHARING_HISTORY).await?)
 }
 
-/// Takes a lock alone until the transaction ends. Waits half a second at a time, so that those
-/// who share it are held up only briefly, and gives up after ten.
-pub async fn take(conn: &mut PgConnection, lock: Lock) -> Result<(), StoreError> {
-    let begun = Instant::now();
-    loop {
-        let mut attempt = conn.begin().await?;
-        sqlx::query(EXCLUSIVE_TRY).execute(&mut *attempt).await?;
-        let taken = sqlx::query!("select pg_advisory_xact_lock($1)", lock.key())
-            .execute(&mut *attempt)
-            .await
-            .map_err(StoreError::from);
-        match taken {
-            Ok(_) => {
-                sqlx::query("set local lock_timeout = '10s'").execute(&mut *attempt).await?;
-                attempt.commit().await?;
-                return Ok(());
-            }
-            Err(error) if error.sqlstate().as_deref() == Some(LOCK_NOT_AVAILABLE) => {
-                attempt.rollback().await?;
-                if begun.elapsed() > EXCLUSIVE_WAIT_MAX {
-                    return Err(StoreError::Locked(lock.name()));
+/// How long a transaction may still wait for its locks, all of them together. What it does between
+/// them does not count.
+#[derive(Debug)]
+pub struct Patience {
+    left: Duration,
+}
+
+impl Patience {
+    /// Ten seconds.
+    #[must_use]
+    pub fn new() -> Self {
+        Self { left: EXCLUSIVE_WAIT_MAX }
+    }
+
+    /// Takes a lock alone until the transaction ends. Waits half a second at a time, so that those
+    /// who share it are held up only briefly, and gives up after ten in all.
+    pub async fn take(&mut self, conn: &mut PgConnection, lock: Lock) -> Result<(), StoreError> {
+        let begun = Instant::now();
+        loop {
+            let mut attempt = conn.begin().await?;
+            sqlx::query(EXCLUSIVE_TRY).execute(&mut *attempt).await?;
+            let taken = sqlx::query!("select pg_advisory_xact_lock($1)", lock.key())
+                .execute(&mut *attempt)
+                .await
+                .map_err(StoreError::from);
+            match taken {
+                Ok(_) => {
+                    sqlx::query("set local lock_timeout = '10s'").execute(&mut *attempt).await?;
+                    attempt.commit().await?;
+                    self.left = self.left.saturating_sub(begun.elapsed());
+                    return Ok(());
                 }
-                tokio::time::sleep(jitter(Duration::from_millis(100))).await;
+                Err(error) if error.sqlstate().as_deref() == Some(LOCK_NOT_AVAILABLE) => {
+                    attempt.rollback().await?;
+                    if begun.elapsed() > self.left {
+                        return Err(StoreError::Locked(lock.name()));
+                    }
+                    tokio::time::sleep(jitter(Duration::from_millis(100))).await;
+                }
+                Err(error) => return Err(error),
             }
-            Err(error) => return Err(error),
         }
     }
+}
+
+impl Default for Patience {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// Takes a single lock alone, as [`Patience::take`] does.
+pub async fn take(conn: &mut PgConnection, lock: Lock) -> Result<(), StoreError> {
+    Patience::new().take(conn, lock).await
 }
 
 /// A random time between half of `around` and one and a half times it.

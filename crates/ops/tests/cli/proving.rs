@@ -5,6 +5,7 @@ use domain::ladder::Rank;
 use domain::member::MemberStatus;
 use domain::sale::{self, SourceType};
 use serde_json::Value;
+use store::database::Role;
 use store::enrolment::{self, NewMember};
 use store::events::{self, Facts, NewEvent};
 use store::testing::World;
@@ -171,6 +172,44 @@ async fn l9_verify_finds_every_kind_of_damage() {
     }
     execute(&world, "delete from commission_outcomes where event_id = (select event_id from commission_outcomes limit 1)").await;
     assert!(!lineage(&world, &["verify"]).await.0, "lines without an outcome");
+}
+
+/// L8: what a settlement saw stays true for ever. A change of history that somebody writes past the
+/// locks and checks, at a moment that settled sales forbid, is found, though history, record and
+/// present agree on it.
+#[tokio::test]
+async fn l8_verify_finds_history_that_was_changed_behind_settled_sales() {
+    let world = settled_world().await;
+    let ops = world.pool_as(Role::Ops);
+    // From the sales' moment on, and from just after it.
+    let sale_at = "2026-11-03T10:15:00Z";
+    let allowed = ("2026-11-03T10:15:00.000001Z", member(2));
+    let forbidden = (sale_at, member(3));
+    for (effective_at, member_id) in [allowed, forbidden] {
+        let (proved, said) = lineage(&world, &["verify"]).await;
+        assert!(proved, "before {effective_at}: {said}");
+        let statements = format!(
+            "insert into member_states (member_id, effective_at, status, rank, actor, reason)
+             values ('{member_id}', '{effective_at}', 'INACTIVE', 0, 'x', 'x');
+             insert into member_changes (kind, member_id, effective_at, old_status, new_status,
+                                         old_rank, new_rank, actor, reason)
+             values ('STATE', '{member_id}', '{effective_at}', 'ACTIVE', 'INACTIVE', 0, 0, 'x', 'x');
+             update members set status = 'INACTIVE', state_since = '{effective_at}'
+              where id = '{member_id}'"
+        );
+        sqlx::raw_sql(sqlx::AssertSqlSafe(statements)).execute(&ops).await.unwrap();
+    }
+    let (proved, said) = lineage(&world, &["verify", "--format", "json"]).await;
+    assert!(!proved, "{said}");
+    let said: Value = serde_json::from_str(&said).unwrap();
+    let found = said["findings"].as_array().unwrap();
+    assert_eq!(found.len(), 1, "{said}");
+    assert_eq!(found[0]["id"], member(3).to_string());
+    let problem = found[0]["problem"].as_str().unwrap();
+    let begin = "has a change of status or rank at 2026-11-03 10:15:00 UTC in its history that was \
+                 recorded at ";
+    let middle = ", after a sale of 2026-11-03 10:15:00 UTC was settled: event ";
+    assert!(problem.starts_with(begin) && problem.contains(middle), "{problem}");
 }
 
 /// As a superuser who disables the triggers.

@@ -4,7 +4,7 @@ use domain::history::{Change, What};
 use domain::ladder::Rank;
 use domain::member::MemberStatus;
 use serde_json::Value;
-use sqlx::AssertSqlSafe;
+use sqlx::{AssertSqlSafe, PgConnection};
 use store::changes::{self, Order};
 use store::enrolment::{self, NewMember};
 use store::testing::World;
@@ -18,36 +18,54 @@ fn member(number: u128) -> Uuid {
     Uuid::from_u128(number)
 }
 
-/// A chain 1 ← 2 ← 3 ← 4 ← 5 with 6 beside it. In February 5 moved below 6 and in March back below
-/// 4; 2 was promoted.
+async fn enrol(conn: &mut PgConnection, id: Uuid, sponsor_id: Option<Uuid>) {
+    let new = NewMember {
+        id,
+        external_id: None,
+        name: None,
+        sponsor_id,
+        status: MemberStatus::Active,
+        rank: Rank(0),
+        joined_at: None,
+    };
+    enrolment::enrol(conn, &new, "test").await.unwrap();
+}
+
+async fn change(conn: &mut PgConnection, changes: &[(u128, &str, What)]) {
+    let changes: Vec<Change> = changes
+        .iter()
+        .map(|(number, at, what)| Change {
+            member_id: member(*number),
+            effective_at: Some(at.parse().unwrap()),
+            what: *what,
+        })
+        .collect();
+    let order = Order { changes: &changes, actor: "test", on_behalf_of: None, reason: "test" };
+    changes::apply(conn, &order).await.unwrap().unwrap();
+}
+
+/// A chain 1 ← 2 ← 3 ← 4 ← 5 with 6 and 7 beside it. In February 5 moved below 6 and in March back
+/// below 4; 2 was promoted, and in April 7 moved below 6. Recorded last: in January 5 had moved
+/// below 3, and 2 had been promoted higher.
 async fn world_with_history() -> World {
     let world = World::new().await;
-    world.ladder(&["MEMBER", "SILVER"]).await;
+    world.ladder(&["MEMBER", "SILVER", "GOLD"]).await;
     let mut tx = world.owner.begin().await.unwrap();
-    for number in 1..=6 {
-        let new = NewMember {
-            id: member(number),
-            external_id: None,
-            name: None,
-            sponsor_id: (2..6).contains(&number).then(|| member(number - 1)),
-            status: MemberStatus::Active,
-            rank: Rank(0),
-            joined_at: None,
-        };
-        enrolment::enrol(&mut tx, &new, "test").await.unwrap();
+    for number in 1..=7 {
+        let sponsor = (2..6).contains(&number).then(|| member(number - 1));
+        enrol(&mut tx, member(number), sponsor).await;
     }
-    let changes = [
-        (5, "2026-02-01T00:00:00Z", What::Move { new_sponsor_id: Some(member(6)) }),
-        (5, "2026-03-01T00:00:00Z", What::Move { new_sponsor_id: Some(member(4)) }),
-        (2, "2026-02-01T00:00:00Z", What::State { status: None, rank: Some(Rank(1)) }),
+    let below = |number| What::Move { new_sponsor_id: Some(member(number)) };
+    let rank = |rank| What::State { status: None, rank: Some(Rank(rank)) };
+    let first = [
+        (5, "2026-02-01T00:00:00Z", below(6)),
+        (5, "2026-03-01T00:00:00Z", below(4)),
+        (2, "2026-02-01T00:00:00Z", rank(1)),
+        (7, "2026-04-01T00:00:00Z", below(6)),
     ];
-    let changes = changes.map(|(number, at, what)| Change {
-        member_id: member(number),
-        effective_at: Some(at.parse().unwrap()),
-        what,
-    });
-    let order = Order { changes: &changes, actor: "test", on_behalf_of: None, reason: "test" };
-    changes::apply(&mut tx, &order).await.unwrap().unwrap();
+    change(&mut tx, &first).await;
+    let earlier = [(5, "2026-01-15T00:00:00Z", below(3)), (2, "2026-01-15T00:00:00Z", rank(2))];
+    change(&mut tx, &earlier).await;
     tx.commit().await.unwrap();
     for table in TABLES {
         let copy = format!("create table whole_{table} as table {table}");
@@ -60,12 +78,11 @@ async fn world_with_history() -> World {
 async fn damage(world: &World, statement: &str) {
     let mut tx = world.owner.begin().await.unwrap();
     for table in TABLES {
-        let guarded = !["members", "member_tree_paths"].contains(&table);
         let mut statements = vec![
             format!("delete from {table}"),
             format!("insert into {table} overriding system value select * from whole_{table}"),
         ];
-        if guarded {
+        if is_append_only(table) {
             statements.insert(0, format!("alter table {table} disable trigger append_only"));
         }
         for statement in statements {
@@ -74,11 +91,24 @@ async fn damage(world: &World, statement: &str) {
     }
     let done = sqlx::query(AssertSqlSafe(statement.to_owned())).execute(&mut *tx).await.unwrap();
     assert!(done.rows_affected() > 0, "{statement}");
+    for table in TABLES.iter().filter(|table| is_append_only(table)) {
+        let enable = format!("alter table {table} enable always trigger append_only");
+        sqlx::query(AssertSqlSafe(enable)).execute(&mut *tx).await.unwrap();
+    }
     tx.commit().await.unwrap();
+}
+
+fn is_append_only(table: &str) -> bool {
+    !["members", "member_tree_paths"].contains(&table)
 }
 
 /// What `verify` finds: (member, problem).
 async fn findings(world: &World) -> Vec<(String, String)> {
+    verify(world).await.0
+}
+
+/// What `verify` finds, and its report.
+async fn verify(world: &World) -> (Vec<(String, String)>, Value) {
     let mut command = world.lineage();
     command.args(["verify", "--format", "json"]);
     let output = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
@@ -90,7 +120,7 @@ async fn findings(world: &World) -> Vec<(String, String)> {
     let found: Vec<_> = found.collect();
     assert_eq!(output.status.success(), found.is_empty(), "{said}");
     assert_eq!(said["proved"], found.is_empty());
-    found
+    (found, said["report"].clone())
 }
 
 /// A statement, whom it damages, and what `verify` must say of them.
@@ -128,6 +158,115 @@ fn damage_to_the_closure() -> Vec<Damage> {
             format!("delete from member_tree_paths where descendant_id = {}", id(6)),
             6,
             format!("lacks the closure row for {}, 0 above", member(6)),
+        ),
+    ]
+}
+
+/// Damage to history that neither the present nor the record of changes contradicts by itself.
+fn damage_behind_changes() -> Vec<Damage> {
+    let id = |number: u128| format!("'{}'", member(number));
+    let no_moment = |table: &str, field: &str, moment: &str| {
+        format!("has a row in {table} whose {field} is {moment}, which is no moment up to now")
+    };
+    let stranger = "has a history in member_sponsors or member_states, but is not enrolled";
+    vec![
+        (
+            format!(
+                "update member_sponsors set sponsor_id = {} where member_id = {} \
+                 and effective_at = '-infinity'",
+                id(6),
+                id(5)
+            ),
+            5,
+            format!(
+                "replaced {} by a move at 2026-02-01 00:00:00 UTC, says the record, but had {} \
+                 just before by the history of then",
+                member(4),
+                member(6)
+            ),
+        ),
+        (
+            format!(
+                "update member_states set status = 'INACTIVE' where member_id = {} \
+                 and effective_at = '-infinity'",
+                id(2)
+            ),
+            2,
+            "replaced ACTIVE with rank 0 by a change of status or rank at 2026-02-01 00:00:00 UTC, \
+             says the record, but had INACTIVE with rank 0 just before by the history of then"
+                .to_owned(),
+        ),
+        (
+            format!(
+                "update member_sponsors set sponsor_id = case when member_id = {0} then {1}::uuid \
+                 else {0}::uuid end where member_id in ({0}, {1}) and effective_at = '-infinity'",
+                id(5),
+                id(7)
+            ),
+            7,
+            "stood in a circle of sponsors from the beginning of time on, by the history".to_owned(),
+        ),
+        (
+            format!(
+                "insert into member_sponsors values ({}, '-infinity', null, now(), 'x', 'x')",
+                id(9)
+            ),
+            9,
+            stranger.to_owned(),
+        ),
+        (
+            format!(
+                "insert into member_states values ({}, '-infinity', 'ACTIVE', 0, now(), 'x', 'x')",
+                id(9)
+            ),
+            9,
+            stranger.to_owned(),
+        ),
+        (
+            format!(
+                "insert into member_sponsors values ({}, '2026-01-01', {}, now(), 'x', 'x')",
+                id(1),
+                id(9)
+            ),
+            1,
+            format!("has a sponsor in its history who is not enrolled: {}", member(9)),
+        ),
+        (
+            format!(
+                "insert into member_states values ({}, '2100-01-01Z', 'ACTIVE', 1, now(), 'x', 'x')",
+                id(1)
+            ),
+            1,
+            no_moment("member_states", "effective_at", "2100-01-01 00:00:00"),
+        ),
+        (
+            format!(
+                "insert into member_sponsors values ({}, 'infinity', null, now(), 'x', 'x')",
+                id(1)
+            ),
+            1,
+            no_moment("member_sponsors", "effective_at", "infinity"),
+        ),
+        (
+            "update member_changes set effective_at = '-infinity' \
+             where effective_at = '2026-04-01Z'"
+                .to_owned(),
+            7,
+            no_moment("member_changes", "effective_at", "-infinity"),
+        ),
+        (
+            "update member_sponsors set recorded_at = 'infinity' where effective_at = '2026-04-01Z'"
+                .to_owned(),
+            7,
+            no_moment("member_sponsors", "recorded_at", "infinity"),
+        ),
+        (
+            "update member_sponsors set recorded_at = '2026-04-01Z' \
+             where effective_at = '2026-04-01Z'"
+                .to_owned(),
+            7,
+            "has a move at 2026-04-01 00:00:00 UTC in its history that nobody is on record for"
+                .to_owned(),
         ),
     ]
 }
@@ -214,8 +353,14 @@ fn damage_to_history() -> Vec<Damage> {
 async fn verify_finds_every_kind_of_damage_to_the_tree() {
     let world = world_with_history().await;
     assert_eq!(findings(&world).await, [], "whole before");
-    for (statement, who, problem) in damage_to_the_closure().into_iter().chain(damage_to_history())
-    {
+    // Whoever writes such a moment drops what forbids it first.
+    execute(
+        &world,
+        "alter table member_sponsors drop constraint member_sponsors_effective_at_check",
+    )
+    .await;
+    let damages = damage_to_the_closure().into_iter().chain(damage_to_history());
+    for (statement, who, problem) in damages.chain(damage_behind_changes()) {
         damage(&world, &statement).await;
         let found = findings(&world).await;
         assert!(
@@ -223,4 +368,109 @@ async fn verify_finds_every_kind_of_damage_to_the_tree() {
             "{statement}\nexpected: {problem}\nfound: {found:#?}"
         );
     }
+}
+
+async fn execute(world: &World, statement: &str) {
+    let statements = AssertSqlSafe(statement.to_owned());
+    sqlx::raw_sql(statements).execute(&world.owner).await.unwrap();
+}
+
+/// A damaged member with a great id, below whom so many stand that their rows look wrong first.
+#[tokio::test]
+async fn verify_finds_the_damage_behind_many_suspects() {
+    let world = World::new().await;
+    world.ladder(&["MEMBER"]).await;
+    let mut tx = world.owner.begin().await.unwrap();
+    let top = member(1_000_000);
+    enrol(&mut tx, top, None).await;
+    for number in 1..=150 {
+        enrol(&mut tx, member(number), Some(top)).await;
+    }
+    tx.commit().await.unwrap();
+    assert_eq!(findings(&world).await, [], "whole before");
+
+    execute(&world, &format!("delete from member_tree_paths where descendant_id = '{top}'")).await;
+    let lacks = format!("lacks the closure row for {top}, 0 above");
+    let (found, report) = verify(&world).await;
+    assert_eq!(found, [(top.to_string(), lacks)], "the children's rows are right");
+    assert_eq!(report["closure_differences"], 1);
+
+    // Of the 301 rows that are missing now, all are counted.
+    execute(&world, "delete from member_tree_paths").await;
+    let (found, report) = verify(&world).await;
+    assert_eq!(report["closure_differences"], 301);
+    assert_eq!(found.len(), 101);
+    let rest = ("differences of the closure".to_owned(), "201 more than are listed".to_owned());
+    assert_eq!(found.last(), Some(&rest));
+}
+
+/// L3: what makes tables append-only, and the closure a tree, is itself looked after.
+#[tokio::test]
+async fn l3_verify_finds_guards_that_were_taken_away() {
+    let world = world_with_history().await;
+    let mut conn = world.owner.acquire().await.unwrap();
+    store::ledger::ensure_partition(&mut conn, "2026-11-01".parse().unwrap()).await.unwrap();
+    assert_eq!(findings(&world).await, [], "whole before");
+
+    let tables = [
+        "commission_ledger",
+        "commission_ledger_2026_11",
+        "commission_outcomes",
+        "commission_plans",
+        "commission_rules",
+        "events",
+        "member_changes",
+        "member_sponsors",
+        "member_states",
+    ];
+    let problem = "does not refuse update, delete and truncate: its trigger append_only is \
+                   missing, disabled or another one";
+    let all = tables.map(|table| (table.to_owned(), problem.to_owned()));
+    let ways = [
+        ("alter table {} disable trigger append_only", ""),
+        // Not for replication roles.
+        ("alter table {} enable trigger append_only", ""),
+        ("drop trigger append_only on {}", ""),
+        (
+            "create trigger append_only before update on {} \
+             for each statement execute function refuse_change()",
+            "alter table {} enable always trigger append_only",
+        ),
+    ];
+    for (way, then) in ways {
+        for statement in [way, then] {
+            let statements = tables.map(|table| statement.replace("{}", table));
+            execute(&world, &statements.join(";")).await;
+        }
+        assert_eq!(findings(&world).await, all, "{way} {then}");
+    }
+    let repair = tables.map(|table| {
+        format!("drop trigger append_only on {table}; select guard_append_only('{table}')")
+    });
+    execute(&world, &repair.join(";")).await;
+    assert_eq!(findings(&world).await, [], "guarded again");
+}
+
+/// Without its unique index the closure could hold two sponsors of one member.
+#[tokio::test]
+async fn verify_finds_missing_indexes_of_the_closure() {
+    let world = world_with_history().await;
+    let (up, down) = ("member_tree_paths_up", "member_tree_paths_down");
+    let missing = |index: &str, unread: &str| {
+        [(index.to_owned(), format!("is missing, invalid or another one{unread}"))]
+    };
+    let unread = "; members and closure were not compared without it";
+    execute(&world, &format!("drop index {up}")).await;
+    assert_eq!(findings(&world).await, missing(up, unread));
+
+    let columns = "on member_tree_paths (descendant_id, depth) include (ancestor_id)";
+    execute(&world, &format!("create index {up} {columns}")).await;
+    assert_eq!(findings(&world).await, missing(up, unread), "not unique");
+
+    execute(&world, &format!("drop index {up}; drop index {down}")).await;
+    execute(&world, &format!("create unique index {up} {columns}")).await;
+    assert_eq!(findings(&world).await, missing(down, ""));
+    let columns = "on member_tree_paths (ancestor_id, depth, descendant_id)";
+    execute(&world, &format!("create index {down} {columns}")).await;
+    assert_eq!(findings(&world).await, [], "whole again");
 }

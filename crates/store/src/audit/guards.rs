@@ -1,0 +1,75 @@
+//! What the schema itself must hold against: law L3's triggers and the closure's indexes.
+
+use sqlx::PgConnection;
+
+use crate::StoreError;
+
+/// Every table that is append-only; the ledger's partitions join them.
+const APPEND_ONLY: [&str; 8] = [
+    "events",
+    "commission_outcomes",
+    "commission_ledger",
+    "commission_plans",
+    "commission_rules",
+    "member_sponsors",
+    "member_states",
+    "member_changes",
+];
+
+/// The closure's index that answers who is above, and forbids two parents.
+pub const CLOSURE_UP: &str = "member_tree_paths_up";
+/// The closure's indexes, by name and by what follows the access method in their definition.
+const CLOSURE_INDEXES: [(&str, bool, &str); 2] = [
+    (CLOSURE_UP, true, "(descendant_id, depth) INCLUDE (ancestor_id)"),
+    ("member_tree_paths_down", false, "(ancestor_id, depth, descendant_id)"),
+];
+
+/// Append-only tables and partitions that update, delete or truncate would not be refused on,
+/// whoever asks.
+pub async fn unguarded_tables(conn: &mut PgConnection) -> Result<Vec<String>, StoreError> {
+    let tables = APPEND_ONLY.map(str::to_owned);
+    // 58 is before (2), delete (8), update (16) and truncate (32), once a statement.
+    let names = sqlx::query_scalar!(
+        r#"
+        with guarded as (
+          select name, to_regclass(name)::oid as id from unnest($1::text[]) as name
+          union all
+          select relid::text, relid::oid
+            from pg_partition_tree(to_regclass('commission_ledger')) where level > 0)
+        select name as "name!"
+          from guarded
+         where not exists (select from pg_trigger
+                            where tgrelid = guarded.id and tgname = 'append_only'
+                              and tgfoid = to_regproc('refuse_change')
+                              and tgenabled = 'A' and tgtype = 58
+                              and tgqual is null and tgattr = '')
+         order by name
+        "#,
+        &tables[..],
+    );
+    Ok(names.fetch_all(conn).await?)
+}
+
+/// Indexes of the closure that are missing or not as they must be.
+pub async fn missing_closure_indexes(conn: &mut PgConnection) -> Result<Vec<String>, StoreError> {
+    let names = CLOSURE_INDEXES.map(|(name, _, _)| name.to_owned());
+    let unique = CLOSURE_INDEXES.map(|(_, is_unique, _)| is_unique);
+    let definitions = CLOSURE_INDEXES.map(|(_, _, definition)| definition.to_owned());
+    let names = sqlx::query_scalar!(
+        r#"
+        select wanted.name as "name!"
+          from unnest($1::text[], $2::boolean[], $3::text[])
+            as wanted (name, is_unique, definition)
+         where not exists (select from pg_index i
+                            where i.indexrelid = to_regclass(wanted.name)
+                              and i.indrelid = to_regclass('member_tree_paths')
+                              and i.indisvalid and i.indisunique = wanted.is_unique
+                              and pg_get_indexdef(i.indexrelid)
+                                    like '% USING btree ' || wanted.definition)
+        "#,
+        &names[..],
+        &unique[..],
+        &definitions[..],
+    );
+    Ok(names.fetch_all(conn).await?)
+}
