@@ -10,7 +10,7 @@ create table member_changes (
   kind text not null check (kind in ('MOVE', 'STATE')),
   member_id uuid not null,
   -- Null: the change was refused before a moment was decided.
-  effective_at timestamptz,
+  effective_at timestamptz check (effective_at < 'infinity'),
   -- Null: applied. Otherwise the cause by its name, such as own_descendant.
   refusal text,
   old_sponsor_id uuid,

@@ -7,11 +7,12 @@
 //! changes, not with the outcomes.
 //!
 //! Comparing `settled_at` with `recorded_at` suffices, although both say when a transaction began,
-//! not when it committed. Settlement shares the lock `history` from its beginning to its commit, and
-//! a change takes it alone before its last look at what is settled. Whoever began first and was
-//! settling when the change wanted the lock had committed when it got it: the change saw the sale,
-//! and had to be refused. A sale that began after the change is not compared: either the change
-//! waited for it and saw it too, or it read the changed history.
+//! not when it committed. Settlement asks for its share of the lock `history` in the message that
+//! begins its transaction, and holds it until the commit; a change begins, asks for `history` alone
+//! some round trips later, and looks once more at what is settled when it has it. So a settlement
+//! that began before the change had committed when the change looked: the change saw the sale, and
+//! had to be refused. One that began after the change is not compared: either the change waited for
+//! it and saw it too, or it read the changed history.
 
 use chrono::{DateTime, Utc};
 use store::audit::StoredOutcome;

@@ -165,9 +165,6 @@ fn damage_to_the_closure() -> Vec<Damage> {
 /// Damage to history that neither the present nor the record of changes contradicts by itself.
 fn damage_behind_changes() -> Vec<Damage> {
     let id = |number: u128| format!("'{}'", member(number));
-    let no_moment = |table: &str, field: &str, moment: &str| {
-        format!("has a row in {table} whose {field} is {moment}, which is no moment up to now")
-    };
     let stranger = "has a history in member_sponsors or member_states, but is not enrolled";
     vec![
         (
@@ -231,6 +228,16 @@ fn damage_behind_changes() -> Vec<Damage> {
             1,
             format!("has a sponsor in its history who is not enrolled: {}", member(9)),
         ),
+    ]
+}
+
+/// Moments that cannot be, or at which nothing was recorded.
+fn damage_to_moments() -> Vec<Damage> {
+    let id = |number: u128| format!("'{}'", member(number));
+    let no_moment = |table: &str, field: &str, moment: &str| {
+        format!("has a row in {table} whose {field} is {moment}, which is no moment up to now")
+    };
+    vec![
         (
             format!(
                 "insert into member_states values ({}, '2100-01-01Z', 'ACTIVE', 1, now(), 'x', 'x')",
@@ -360,7 +367,8 @@ async fn verify_finds_every_kind_of_damage_to_the_tree() {
     )
     .await;
     let damages = damage_to_the_closure().into_iter().chain(damage_to_history());
-    for (statement, who, problem) in damages.chain(damage_behind_changes()) {
+    let damages = damages.chain(damage_behind_changes()).chain(damage_to_moments());
+    for (statement, who, problem) in damages {
         damage(&world, &statement).await;
         let found = findings(&world).await;
         assert!(
