@@ -77,8 +77,15 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
 #[test]
 fn l8_whatever_happens_in_whatever_order_a_sale_sees_its_own_moment() {
     let runtime = tokio::runtime::Runtime::new().unwrap();
-    let config =
-        Config { cases: 12, failure_persistence: None, max_shrink_iters: 60, ..Config::default() };
+    let seed = store::testing::seed();
+    println!("seed {seed}; LINEAGE_TEST_SEED repeats it");
+    let config = Config {
+        cases: 16,
+        failure_persistence: None,
+        max_shrink_iters: 60,
+        rng_seed: RngSeed::Fixed(seed),
+        ..Config::default()
+    };
     let mut runner = TestRunner::new(config);
     runner
         .run(&steps(), |steps| {
