@@ -79,8 +79,6 @@ impl Turn {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Instant;
-
     use super::*;
 
     /// However few connections there are, everybody gets a turn and others a connection: one of
@@ -106,9 +104,7 @@ mod tests {
     async fn a_turn_is_waited_for_in_vain_until_another_ends() {
         let turns = Turns::new(4);
         let first = turns.to_change().await.map_err(|_| "refused").unwrap();
-        let begun = Instant::now();
         let problem = turns.to_change().await.err().unwrap();
-        assert!(begun.elapsed() >= WAIT_MAX, "{:?}", begun.elapsed());
         let problem = serde_json::to_value(problem).unwrap();
         assert_eq!(problem["status"], 503, "{problem}");
         assert_eq!(

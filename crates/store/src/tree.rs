@@ -10,16 +10,19 @@
 //!
 //! Callers read inside [`begin`], so that all answers of a request are of one moment.
 
+mod standing;
+
+use std::fmt;
+use std::str::FromStr;
+
 use chrono::{DateTime, Utc};
 use domain::history::{self, LevelChange};
-use domain::ladder::Rank;
-use domain::member::MemberStatus;
 use domain::network::DEPTH_MAX;
 use sqlx::{PgConnection, PgPool, Postgres, Transaction};
 use uuid::Uuid;
 
+pub use self::standing::{members, of_external_id, resolve};
 use crate::StoreError;
-use crate::enrolment::Member;
 
 /// The moment that a question is about; `None`: the present.
 pub type AsOf = Option<DateTime<Utc>>;
@@ -31,6 +34,28 @@ pub struct Place {
     pub level: i32,
     /// The member.
     pub member_id: Uuid,
+}
+
+/// The text is no place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("must be the `next` of an earlier page")]
+pub struct NoPlace;
+
+/// As pages spell where they end: `<level>.<id>`.
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}", self.level, self.member_id)
+    }
+}
+
+impl FromStr for Place {
+    type Err = NoPlace;
+
+    fn from_str(text: &str) -> Result<Self, NoPlace> {
+        let (level, member_id) = text.split_once('.').ok_or(NoPlace)?;
+        let level = level.parse().ok().filter(|level| *level > 0).ok_or(NoPlace)?;
+        Ok(Self { level, member_id: Uuid::try_parse(member_id).map_err(|_| NoPlace)? })
+    }
 }
 
 /// How many members stand on one level below a member.
@@ -68,71 +93,6 @@ async fn shape_as_of(conn: &mut PgConnection, as_of: AsOf) -> Result<AsOf, Store
         moment,
     );
     Ok(moved_since.fetch_one(conn).await?.then_some(moment))
-}
-
-/// The member of an id, else of an external id.
-pub async fn resolve(conn: &mut PgConnection, name: &str) -> Result<Option<Uuid>, StoreError> {
-    if let Ok(id) = Uuid::try_parse(name) {
-        let found = sqlx::query_scalar!("select id from members where id = $1", id);
-        if let Some(id) = found.fetch_optional(&mut *conn).await? {
-            return Ok(Some(id));
-        }
-    }
-    of_external_id(conn, name).await
-}
-
-/// The member of an external id.
-pub async fn of_external_id(
-    conn: &mut PgConnection,
-    external_id: &str,
-) -> Result<Option<Uuid>, StoreError> {
-    let found = sqlx::query_scalar!("select id from members where external_id = $1", external_id);
-    Ok(found.fetch_optional(conn).await?)
-}
-
-/// Members as they were, in the order of the ids; unknown ones are left out.
-pub async fn members(
-    conn: &mut PgConnection,
-    ids: &[Uuid],
-    as_of: AsOf,
-) -> Result<Vec<Member>, StoreError> {
-    let rows = sqlx::query!(
-        r#"
-        select m.id, m.external_id, m.name, m.joined_at,
-               case when $2::timestamptz is null then m.sponsor_id else sponsor.sponsor_id end
-                 as "sponsor_id?",
-               coalesce(state.status, m.status)::text as "status!",
-               coalesce(state.rank, m.rank) as "rank!"
-          from unnest($1::uuid[]) with ordinality as wanted (id, turn)
-         cross join lateral (select * from members where id = wanted.id offset 0) m
-          left join lateral (
-               select sponsor_id from member_sponsors
-                where member_id = m.id and effective_at <= $2
-                order by effective_at desc limit 1) sponsor on true
-          left join lateral (
-               select status, rank from member_states
-                where member_id = m.id and effective_at <= $2
-                order by effective_at desc limit 1) state on true
-         order by wanted.turn
-        "#,
-        ids,
-        as_of,
-    )
-    .fetch_all(conn)
-    .await?;
-    rows.into_iter()
-        .map(|row| {
-            Ok(Member {
-                id: row.id,
-                external_id: row.external_id,
-                name: row.name,
-                sponsor_id: row.sponsor_id,
-                status: row.status.parse::<MemberStatus>().map_err(StoreError::damaged)?,
-                rank: Rank(u8::try_from(row.rank).map_err(StoreError::damaged)?),
-                joined_at: row.joined_at,
-            })
-        })
-        .collect()
 }
 
 /// Everybody above a member, the sponsor first, from the level after `after_level` on.
@@ -424,4 +384,19 @@ pub async fn level_changes(
         None => Vec::new(),
     };
     Ok(history::level_changes(&old[1..], &new))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_place_is_spelled_as_pages_spell_it() {
+        let place = Place { level: 2, member_id: Uuid::from_u128(7) };
+        assert_eq!(place.to_string(), "2.00000000-0000-0000-0000-000000000007");
+        assert_eq!(place.to_string().parse(), Ok(place));
+        for text in ["2", "0.00000000-0000-0000-0000-000000000007", "2.7", "x.y", ""] {
+            assert_eq!(text.parse::<Place>(), Err(NoPlace), "{text:?}");
+        }
+    }
 }

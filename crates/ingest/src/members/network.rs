@@ -137,14 +137,15 @@ pub(crate) async fn downline(
         .ok_or_else(|| Problem::invalid("/levels", format!("levels must be 1 to {DEPTH_MAX}")))?;
     let after = match query.after.as_deref() {
         None | Some("") => None,
-        Some(text) => Some(parse_place(text).ok_or_else(|| {
-            Problem::invalid("/after", "after must be the `next` of an earlier page")
-        })?),
+        Some(text) => Some(
+            text.parse::<Place>()
+                .map_err(|error| Problem::invalid("/after", format!("after {error}")))?,
+        ),
     };
     let mut tx = tree::begin(&app.pool).await?;
     existing(&mut tx, id, as_of).await?;
     let mut places = tree::downline(&mut tx, id, as_of, levels, after, limit + 1).await?;
-    let next = cut(&mut places, limit).map(|last| format!("{}.{}", last.level, last.member_id));
+    let next = cut(&mut places, limit).map(|last| last.to_string());
     let downline = placed(&mut tx, &places, as_of).await?;
     Ok(Json(DownlinePage { downline, next }))
 }
@@ -216,10 +217,4 @@ fn cut(places: &mut Vec<Place>, limit: i64) -> Option<Place> {
     let more = places.len() > limit;
     places.truncate(limit);
     places.last().copied().filter(|_| more)
-}
-
-fn parse_place(text: &str) -> Option<Place> {
-    let (level, member_id) = text.split_once('.')?;
-    let level = level.parse().ok().filter(|level| *level > 0)?;
-    Some(Place { level, member_id: Uuid::parse_str(member_id).ok()? })
 }

@@ -1,7 +1,5 @@
 //! Changes of history that are refused: nothing changes, and the attempt stays on record.
 
-use std::time::Instant;
-
 use serde_json::{Value, json};
 use store::locks::{self, Lock};
 
@@ -176,7 +174,6 @@ async fn wait_in_vain(lock: Lock, name: &str) {
     let before = api.network().await;
     let mut held = api.world.owner.begin().await.unwrap();
     locks::take(&mut held, lock).await.unwrap();
-    let begun = Instant::now();
     let response = api
         .request(reqwest::Method::POST, &path(2, "/move"))
         .body(move_to(6).to_string())
@@ -188,8 +185,6 @@ async fn wait_in_vain(lock: Lock, name: &str) {
     let problem: Value = serde_json::from_str(&response.text().await.unwrap()).unwrap();
     let detail = problem["detail"].as_str().unwrap();
     assert!(detail.contains(name) && detail.contains("nothing was changed"), "{detail}");
-    let waited = begun.elapsed().as_secs();
-    assert!((9..20).contains(&waited), "{waited} s");
     held.rollback().await.unwrap();
     assert_eq!(api.network().await, before);
     assert_eq!(api.count("select count(*) from member_changes").await, 0);

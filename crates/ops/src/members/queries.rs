@@ -2,7 +2,6 @@
 //! stood.
 
 use std::process::ExitCode;
-use std::str::FromStr;
 
 use anyhow::Context as _;
 use domain::network::{DEPTH_MAX, path_between};
@@ -40,7 +39,7 @@ struct PageArgs {
 
     /// Go on after this place: the `next` of an earlier list
     #[arg(long, value_name = "LEVEL.ID")]
-    after: Option<Cursor>,
+    after: Option<Place>,
 }
 
 /// A question about whom a member sponsors.
@@ -98,22 +97,6 @@ pub(crate) struct AboveArgs {
 
     #[command(flatten)]
     ask: AskArgs,
-}
-
-/// A place in a downline, as `next` spells it: `<level>.<id>`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Cursor(Place);
-
-impl FromStr for Cursor {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let place = text.split_once('.').and_then(|(level, id)| {
-            let level = level.parse().ok().filter(|level| *level > 0)?;
-            Some(Place { level, member_id: Uuid::try_parse(id).ok()? })
-        });
-        place.map(Self).ok_or_else(|| "must be the `next` of an earlier list".to_owned())
-    }
 }
 
 #[derive(Debug, Serialize)]
@@ -202,14 +185,14 @@ async fn below(
     let mut tx = tree::begin(&pool).await?;
     let question = Question::read(&mut tx, ask.as_of).await?;
     let id = question::find(&mut tx, name).await?;
-    let after = page.after.map(|Cursor(place)| place);
+    let after = page.after;
     let asked = page.limit + 1;
     let mut places = tree::downline(&mut tx, id, question.as_of, levels, after, asked).await?;
     let limit = usize::try_from(page.limit)?;
     let there_is_more = places.len() > limit;
     places.truncate(limit);
     let last = places.last().filter(|_| there_is_more);
-    let next = last.map(|place| format!("{}.{}", place.level, place.member_id));
+    let next = last.as_ref().map(ToString::to_string);
     let downline = question.placed(&mut tx, &places).await?;
     let answer = Downline { downline, next };
     output::print(ask.output.format, &answer, |answer| {
@@ -345,18 +328,4 @@ async fn is_above(args: &AboveArgs, database: &DatabaseArgs) -> anyhow::Result<b
         format!("{}{}.", labels.join(&between), question.when())
     })?;
     Ok(answer.is_above)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_cursor_names_a_place() {
-        let place = Place { level: 2, member_id: Uuid::from_u128(7) };
-        assert_eq!("2.00000000-0000-0000-0000-000000000007".parse(), Ok(Cursor(place)));
-        for text in ["2", "0.00000000-0000-0000-0000-000000000007", "2.7", "x.y", ""] {
-            assert!(text.parse::<Cursor>().is_err(), "{text:?}");
-        }
-    }
 }
