@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use rust_decimal::{Decimal, RoundingStrategy};
+use rust_decimal::Decimal;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use thiserror::Error;
 
@@ -10,12 +10,15 @@ use thiserror::Error;
 pub const AMOUNT_SCALE: u32 = 4;
 /// Digits before the decimal point that `numeric(20,4)` holds.
 const AMOUNT_INTEGER_DIGITS: usize = 16;
-/// Decimal places a percentage may have. With [`AMOUNT_SCALE`] this keeps every product within
-/// the 28 digits that [`Decimal`] represents exactly: 20 + 7 digits.
+/// Units of an amount that no longer fit `numeric(20,4)`.
+const UNITS_END: i128 = 10_i128.pow(20);
+/// Decimal places a percentage may have.
 const PERCENTAGE_SCALE: u32 = 4;
+/// Digits before the decimal point that a point value may have.
+const POINT_VALUE_INTEGER_DIGITS: usize = 8;
 
 /// An exact amount of money, volume or career points: up to 16 digits before the decimal point
-/// and 4 after. Arithmetic never rounds; only [`Rounding::share`] does.
+/// and 4 after. Arithmetic never rounds; only [`Rounding::round`] does.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Amount(Decimal);
 
@@ -34,6 +37,9 @@ pub enum DecimalError {
     /// Below zero where only zero and more make sense.
     #[error("must not be negative")]
     Negative,
+    /// Zero or below where only more makes sense.
+    #[error("must be more than zero")]
+    NotPositive,
     /// A percentage over 100.
     #[error("must be at most 100")]
     OverHundred,
@@ -82,10 +88,24 @@ impl Amount {
         self.0.mantissa() * 10_i128.pow(missing)
     }
 
+    /// The amount of so many units of 0.0001, or `None` when it has more digits than an amount can
+    /// hold.
+    #[must_use]
+    pub fn from_units(units: i128) -> Option<Self> {
+        let fits = -UNITS_END < units && units < UNITS_END;
+        fits.then(|| Self(Decimal::from_i128_with_scale(units, AMOUNT_SCALE)))
+    }
+
     /// Whether nothing at all.
     #[must_use]
     pub fn is_zero(self) -> bool {
         self.0.is_zero()
+    }
+
+    /// The difference, or `None` when it has more digits than an amount can hold.
+    #[must_use]
+    pub fn checked_sub(self, other: Self) -> Option<Self> {
+        self.checked_add(Self(-other.0))
     }
 
     /// The sum, or `None` when it has more digits than an amount can hold.
@@ -94,6 +114,12 @@ impl Amount {
         let sum = self.0.checked_add(other.0)?;
         Self::from_decimal(sum).ok()
     }
+}
+
+/// The sum of amounts, or `None` when it has more digits than an amount can hold.
+#[must_use]
+pub fn sum(amounts: impl IntoIterator<Item = Amount>) -> Option<Amount> {
+    amounts.into_iter().try_fold(Amount::ZERO, Amount::checked_add)
 }
 
 impl fmt::Display for Amount {
@@ -133,10 +159,40 @@ impl Percentage {
         Ok(Self(value))
     }
 
+    /// Everything.
+    pub const HUNDRED: Self = Self(Decimal::ONE_HUNDRED);
+
+    /// What is missing to a hundred.
+    #[must_use]
+    pub fn rest(self) -> Self {
+        Self(Decimal::ONE_HUNDRED - self.0)
+    }
+
     /// Whether nothing is given.
     #[must_use]
     pub fn is_zero(self) -> bool {
         self.0.is_zero()
+    }
+
+    /// The percentage in units of 0.0001 of a hundredth, for storage: 1,000,000 is all.
+    #[must_use]
+    pub fn units(self) -> u32 {
+        let missing = PERCENTAGE_SCALE.saturating_sub(self.0.scale());
+        let units = self.0.mantissa() * 10_i128.pow(missing);
+        u32::try_from(units).unwrap_or_else(|_| unreachable!("a percentage is 0 to 100"))
+    }
+
+    /// The percentage of so many units, or `None` when it is more than a hundred.
+    #[must_use]
+    pub fn from_units(units: u32) -> Option<Self> {
+        let value = Decimal::from_i128_with_scale(i128::from(units), PERCENTAGE_SCALE);
+        (value <= Decimal::ONE_HUNDRED).then_some(Self(value))
+    }
+
+    /// The percentage as a number for the database.
+    #[must_use]
+    pub fn to_decimal(self) -> Decimal {
+        self.0
     }
 }
 
@@ -201,21 +257,121 @@ impl Default for Rounding {
     }
 }
 
+/// What one point of volume is worth in a currency: more than 0, with up to 8 digits before the
+/// decimal point and 4 after.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PointValue(Amount);
+
+impl PointValue {
+    /// One unit of the currency for one point.
+    pub const ONE: Self = Self(Amount(Decimal::ONE));
+
+    /// Reads a point value such as `0.85`.
+    pub fn parse(text: &str) -> Result<Self, DecimalError> {
+        let value = Amount(parse_decimal(text, POINT_VALUE_INTEGER_DIGITS, AMOUNT_SCALE)?);
+        if value <= Amount::ZERO {
+            return Err(DecimalError::NotPositive);
+        }
+        Ok(Self(value))
+    }
+}
+
+impl fmt::Display for PointValue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl Serialize for PointValue {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for PointValue {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = deserializer.deserialize_any(DecimalText)?;
+        Self::parse(&text).map_err(de::Error::custom)
+    }
+}
+
+/// A product of an amount before it is rounded: a whole number of units of `10^-scale`.
+///
+/// The largest one, amount × point value × percentage, has 20 + 12 + 7 digits and is at most 10^38,
+/// which an `i128` holds. So nothing is ever rounded on the way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Exact {
+    mantissa: i128,
+    scale: u32,
+}
+
+impl From<Amount> for Exact {
+    fn from(amount: Amount) -> Self {
+        Self { mantissa: amount.units(), scale: AMOUNT_SCALE }
+    }
+}
+
+impl Exact {
+    /// So many hundredths of it.
+    #[must_use]
+    pub fn percent(self, percentage: Percentage) -> Option<Self> {
+        let mantissa = self.mantissa.checked_mul(i128::from(percentage.units()))?;
+        Some(Self { mantissa, scale: self.scale + PERCENTAGE_SCALE + 2 })
+    }
+
+    /// The money that so much volume is worth.
+    #[must_use]
+    pub fn at(self, value: PointValue) -> Option<Self> {
+        if value == PointValue::ONE {
+            return Some(self);
+        }
+        let mantissa = self.mantissa.checked_mul(value.0.units())?;
+        Some(Self { mantissa, scale: self.scale + AMOUNT_SCALE })
+    }
+
+    /// The exact sum.
+    #[must_use]
+    pub fn checked_add(self, other: Self) -> Option<Self> {
+        let scale = self.scale.max(other.scale);
+        let widen = |exact: Self| exact.mantissa.checked_mul(10_i128.pow(scale - exact.scale));
+        Some(Self { mantissa: widen(self)?.checked_add(widen(other)?)?, scale })
+    }
+}
+
 impl Rounding {
-    /// `basis × percentage ÷ 100`, rounded once. The only place where Lineage rounds.
-    ///
-    /// The product is exact before it is rounded: 20 digits by 7 fit the 28 of [`Decimal`], and
-    /// dividing by a hundred only moves the point.
+    /// Brings a product to the decimals that are paid. The only place where Lineage rounds. `None`:
+    /// the result has more digits than an amount can hold.
+    #[must_use]
+    pub fn round(self, exact: Exact) -> Option<Amount> {
+        let scale = self.scale.min(AMOUNT_SCALE);
+        let steps = self.divide(exact.mantissa, 10_i128.pow(exact.scale.checked_sub(scale)?));
+        Amount::from_units(steps.checked_mul(10_i128.pow(AMOUNT_SCALE - scale))?)
+    }
+
+    /// `basis × percentage ÷ 100`, rounded once. Never more than the basis, so it always fits.
     #[must_use]
     pub fn share(self, basis: Amount, percentage: Percentage) -> Amount {
-        let exact = basis.0 * percentage.0 * Decimal::new(1, 2);
-        let strategy = match self.mode {
-            RoundingMode::HalfAwayFromZero => RoundingStrategy::MidpointAwayFromZero,
-            RoundingMode::HalfEven => RoundingStrategy::MidpointNearestEven,
-            RoundingMode::Down => RoundingStrategy::ToZero,
-            RoundingMode::Up => RoundingStrategy::AwayFromZero,
+        Exact::from(basis).percent(percentage).and_then(|exact| self.round(exact)).unwrap_or(basis)
+    }
+
+    /// Rounds down whatever the mode says: for limits that must not be exceeded.
+    #[must_use]
+    pub fn down(self) -> Self {
+        Self { mode: RoundingMode::Down, ..self }
+    }
+
+    /// A quotient of whole numbers, brought to a whole number.
+    fn divide(self, dividend: i128, divisor: i128) -> i128 {
+        let (quotient, rest) = (dividend / divisor, dividend % divisor);
+        let twice = rest.unsigned_abs() * 2;
+        let half = divisor.unsigned_abs();
+        let away = match self.mode {
+            RoundingMode::HalfAwayFromZero => twice >= half,
+            RoundingMode::HalfEven => twice > half || (twice == half && quotient % 2 != 0),
+            RoundingMode::Down => false,
+            RoundingMode::Up => rest != 0,
         };
-        Amount(exact.round_dp_with_strategy(self.scale.min(AMOUNT_SCALE), strategy))
+        quotient + if away { dividend.signum() } else { 0 }
     }
 }
 
@@ -317,10 +473,61 @@ mod tests {
     }
 
     #[test]
+    fn products_are_exact_to_the_last_digit_before_they_are_rounded() {
+        let largest = amount("9999999999999999.9999");
+        let value = PointValue::parse("99999999.9999").unwrap();
+        let product = Exact::from(largest).at(value).unwrap();
+        let all = product.percent(Percentage::HUNDRED).unwrap();
+        assert_eq!(all.mantissa, (10_i128.pow(20) - 1) * (10_i128.pow(12) - 1) * 1_000_000);
+        assert_eq!(Rounding::default().round(all), None, "more digits than an amount can hold");
+        let tenth = PointValue::parse("0.1").unwrap();
+        let exact = Exact::from(amount("0.0005")).at(tenth).unwrap();
+        let rounded = |exact| Rounding::default().round(exact).unwrap().to_string();
+        assert_eq!(rounded(exact), "0.0001", "0.00005 is half a unit");
+        let sum = exact.checked_add(Exact::from(amount("1"))).unwrap();
+        assert_eq!(rounded(sum), "1.0001");
+        assert_eq!(PointValue::parse("0"), Err(DecimalError::NotPositive));
+        assert_eq!(PointValue::parse("100000000"), Err(DecimalError::TooLarge(8)));
+    }
+
+    #[test]
+    fn negative_products_round_like_positive_ones() {
+        let rounded = |mode, text| {
+            let exact = Exact::from(amount(text));
+            Rounding { scale: 0, mode }.round(exact).unwrap().units() / 10_000
+        };
+        for (mode, expected) in [
+            (RoundingMode::HalfAwayFromZero, [-3, -2, 3, 2]),
+            (RoundingMode::HalfEven, [-2, -2, 2, 2]),
+            (RoundingMode::Down, [-2, -2, 2, 2]),
+            (RoundingMode::Up, [-3, -3, 3, 3]),
+        ] {
+            let texts = ["-2.5", "-2.4", "2.5", "2.4"];
+            assert_eq!(texts.map(|text| rounded(mode, text)), expected, "{mode:?}");
+        }
+        assert_eq!(rounded(RoundingMode::HalfEven, "3.5"), 4);
+    }
+
+    #[test]
+    fn sums_and_differences_keep_within_what_an_amount_can_hold() {
+        assert_eq!(sum([amount("1.5"), amount("2")]), Some(amount("3.5")));
+        assert_eq!(sum([]), Some(Amount::ZERO));
+        let largest = amount("9999999999999999.9999");
+        assert_eq!(largest.checked_add(amount("0.0001")), None);
+        assert_eq!(amount("1").checked_sub(amount("1.5")), Some(amount("-0.5")));
+        assert_eq!(Amount::from_units(10_i128.pow(20)), None);
+        assert_eq!(Amount::from_units(-15_000), Some(amount("-1.5")));
+    }
+
+    #[test]
     fn percentages_keep_to_a_hundred() {
         assert_eq!(Percentage::parse("100.0001"), Err(DecimalError::OverHundred));
         assert_eq!(Percentage::parse("-1"), Err(DecimalError::Negative));
         assert_eq!(Percentage::parse("3").unwrap().to_string(), "3.00");
         assert_eq!(Percentage::parse("0.125").unwrap().to_string(), "0.125");
+        assert_eq!(Percentage::parse("0.125").unwrap().units(), 1_250);
+        assert_eq!(Percentage::from_units(1_250), Percentage::parse("0.125").ok());
+        assert_eq!(Percentage::from_units(1_000_001), None);
+        assert_eq!(Percentage::parse("70").unwrap().rest().to_string(), "30.00");
     }
 }

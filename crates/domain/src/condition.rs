@@ -393,6 +393,10 @@ mod tests {
             currency: "EUR".parse().unwrap(),
             source_type: crate::sale::SourceType::Product,
             product_id: None,
+            order_kind: crate::sale::OrderKind::Standard,
+            market: None,
+            buyer_type: None,
+            lines: Vec::new(),
             as_of,
             earned_period: crate::period::Programme::default().period_of(as_of),
         }

@@ -21,6 +21,7 @@ pub mod member;
 pub mod network;
 pub mod period;
 pub mod plan;
+pub mod reward_split;
 pub mod rule_book;
 pub mod rule_set;
 pub mod sale;

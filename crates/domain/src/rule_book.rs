@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use thiserror::Error;
 
-use crate::rule_set::RuleSet;
+use crate::rule_set::{Reads, RuleSet};
 use crate::sale::{Sale, SourceType};
 
 /// A rule set under the numbers that the ledger knows it by.
@@ -94,10 +94,11 @@ impl RuleBook {
             .ok_or(NoPlan { source_type: sale.source_type, at: sale.as_of })
     }
 
-    /// How many ancestors any sale can visit.
+    /// What settling any sale reads.
     #[must_use]
-    pub fn walk_depth(&self) -> u8 {
-        self.versions.iter().map(|version| version.rule_set.walk_depth()).max().unwrap_or(0)
+    pub fn reads(&self) -> Reads {
+        let each = self.versions.iter().map(|version| version.rule_set.reads());
+        each.fold(Reads::default(), Reads::and)
     }
 
     /// When a version ceases to hold: at the beginning of its plan's next one.
@@ -193,7 +194,7 @@ mod tests {
         assert_eq!(at("2023-03-25T23:00:00Z"), Some(1), "winter time until the night after");
         assert_eq!(at("2023-04-30T21:59:59.999999Z"), Some(1));
         assert_eq!(at("2023-04-30T22:00:00Z"), Some(0), "summer time");
-        assert_eq!(book.walk_depth(), 4);
+        assert_eq!(book.reads().depth, 4);
     }
 
     #[test]

@@ -102,6 +102,23 @@ pub struct MinRank {
     pub place: u8,
 }
 
+/// What a settlement has to read besides the sale.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Reads {
+    /// How many ancestors, at most.
+    pub depth: u16,
+    /// Whether anybody asks when members joined.
+    pub joined_at: bool,
+}
+
+impl Reads {
+    /// What two rule sets read between them.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        Self { depth: self.depth.max(other.depth), joined_at: self.joined_at || other.joined_at }
+    }
+}
+
 /// The SHA-256 of a rule set's content: its identity.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct RuleSetHash(pub [u8; 32]);
@@ -198,6 +215,12 @@ impl RuleSet {
     pub fn walk_depth(&self) -> u8 {
         let listed = self.rules.iter().flat_map(|rule| &rule.calculation.levels);
         listed.map(|level| level.level).max().unwrap_or(0).min(self.max_levels)
+    }
+
+    /// What settling by these rules reads.
+    #[must_use]
+    pub fn reads(&self) -> Reads {
+        Reads { depth: u16::from(self.walk_depth()), joined_at: false }
     }
 
     /// Whether it pays this kind of sale by name.

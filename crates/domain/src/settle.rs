@@ -37,15 +37,47 @@ pub struct Settlement {
     pub breakage: Amount,
 }
 
+/// What a line is, in the ledger's words.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum EntryType {
+    /// A share for a level of the upline.
+    LevelCommission,
+    /// The difference between a rank's rate and the highest below.
+    Differential,
+    /// Once a sale: fixed, fast start or by tiers.
+    Bonus,
+    /// The seller's part of a direct reward that the sponsor shares.
+    ReferralReward,
+}
+
+impl EntryType {
+    /// Every type that settlement writes.
+    pub const ALL: [Self; 4] =
+        [Self::LevelCommission, Self::Differential, Self::Bonus, Self::ReferralReward];
+
+    /// The name in the database and in files.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::LevelCommission => "LEVEL_COMMISSION",
+            Self::Differential => "DIFFERENTIAL",
+            Self::Bonus => "BONUS",
+            Self::ReferralReward => "REFERRAL_REWARD",
+        }
+    }
+}
+
 /// One line of the commission ledger.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Line {
     /// Who is paid.
     pub member_id: Uuid,
-    /// The level that is paid.
-    pub level: u8,
+    /// What it is.
+    pub entry_type: EntryType,
+    /// The level that is paid; 0 is the seller.
+    pub level: u16,
     /// How far above the seller the member stands.
-    pub depth: u8,
+    pub depth: u16,
     /// The rule, by its place in the rule set.
     pub rule: usize,
     /// Money, in the sale's currency.
@@ -209,7 +241,7 @@ fn apply(
     };
     for number in 1..=rules.walk_depth() {
         let listed = calculation.levels.iter().find(|level| level.level == number);
-        let ancestor = inputs.ancestor(number);
+        let ancestor = inputs.at(usize::from(number));
         let (offered, offered_points) = listed.map_or((Amount::ZERO, Amount::ZERO), |level| {
             let share = |percentage| rules.rounding.share(basis, percentage);
             (share(level.percentage), share(level.career_points_percentage))
@@ -223,8 +255,9 @@ fn apply(
         match (verdict, ancestor) {
             (Verdict::Paid, Some(ancestor)) => settlement.lines.push(Line {
                 member_id: ancestor.member_id,
-                level: number,
-                depth: number,
+                entry_type: EntryType::LevelCommission,
+                level: u16::from(number),
+                depth: u16::from(number),
                 rule: index,
                 amount: offered,
                 career_points: offered_points,

@@ -18,6 +18,10 @@ pub(crate) fn sale(amount: &str) -> Sale {
         currency: "CZK".parse().unwrap(),
         source_type: SourceType::Product,
         product_id: None,
+        order_kind: crate::sale::OrderKind::Standard,
+        market: None,
+        buyer_type: None,
+        lines: Vec::new(),
         as_of,
         earned_period: Programme::default().period_of(as_of),
     }
@@ -36,7 +40,7 @@ fn plan(rules: &str) -> RuleSet {
 }
 
 fn member(id: u128, rank: u8, status: MemberStatus) -> Visit {
-    Visit { member_id: Uuid::from_u128(id), rank: Rank(rank), status }
+    Visit { member_id: Uuid::from_u128(id), rank: Rank(rank), status, joined_at: None }
 }
 
 fn inputs(upline: &[(u8, MemberStatus)]) -> Inputs {
@@ -46,6 +50,7 @@ fn inputs(upline: &[(u8, MemberStatus)]) -> Inputs {
     Inputs {
         seller: member(0, 0, MemberStatus::Active),
         upline: upline.iter().enumerate().map(visit).collect(),
+        split: None,
     }
 }
 
@@ -61,7 +66,7 @@ const BASE: &str = r#"
         - {level: 5, percentage: "9.00"}
 "#;
 
-fn paid(settlement: &Settlement) -> Vec<(u8, String)> {
+fn paid(settlement: &Settlement) -> Vec<(u16, String)> {
     settlement.lines.iter().map(|line| (line.level, line.amount.to_string())).collect()
 }
 
@@ -267,7 +272,7 @@ proptest! {
                 let stands_there = usize::from(*level) == place + 1 && *level <= max_levels;
                 let qualifies = ancestor.status == Active && ancestor.rank.0 >= *rank;
                 if stands_there && qualifies && amount > 0 {
-                    expected.push((ancestor.member_id, *level, amount));
+                    expected.push((ancestor.member_id, u16::from(*level), amount));
                 }
             }
         }
@@ -292,7 +297,7 @@ proptest! {
         let rules = plan_of(&levels, max_levels);
         let first = settle(&sale_of(units), &inputs, &rules).unwrap();
         let mut kept = inputs.clone();
-        kept.keep_visited(rules.walk_depth());
+        kept.keep_read(usize::from(rules.walk_depth()), false);
         let stored_inputs = Inputs::unpack(&kept.pack()).unwrap();
         let stored_rules = RuleSet::from_content(&rules.content()).unwrap();
         let again = settle(&sale_of(units), &stored_inputs, &stored_rules).unwrap();

@@ -7,9 +7,6 @@ use domain::rule_book::PlanVersion;
 use domain::settle::{self, Line, SEMANTICS_VERSION, Settlement};
 use store::audit::{StoredLine, StoredOutcome};
 
-/// The ledger type of what settlement writes.
-const ENTRY_TYPE: &str = "LEVEL_COMMISSION";
-
 /// Computes the outcome again. The error says why that is impossible.
 pub(crate) fn settlement<'a>(
     stored: &'a StoredOutcome,
@@ -79,9 +76,9 @@ fn line_difference(
         is("its number", &line.line, &place)
     } else if line.member_id != computed.member_id {
         is("the member", &line.member_id, &computed.member_id)
-    } else if line.level != Some(i16::from(computed.level)) {
+    } else if line.level != Some(computed.level.cast_signed()) {
         is("the level", &or_none(line.level.map(|level| level.to_string())), &computed.level)
-    } else if line.depth != Some(i16::from(computed.depth)) {
+    } else if line.depth != Some(computed.depth.cast_signed()) {
         is("the depth", &or_none(line.depth.map(|depth| depth.to_string())), &computed.depth)
     } else if line.rule_number.is_none() || line.rule_number != rule_number {
         let number = |number: Option<i32>| or_none(number.map(|number| number.to_string()));
@@ -94,8 +91,8 @@ fn line_difference(
         is("the currency", &line.currency, &outcome.sale.currency)
     } else if line.earned_period != outcome.sale.earned_period {
         is("the earned period", &line.earned_period, &outcome.sale.earned_period)
-    } else if line.entry_type != ENTRY_TYPE {
-        is("the type", &line.entry_type, &ENTRY_TYPE)
+    } else if line.entry_type != computed.entry_type.name() {
+        is("the type", &line.entry_type, &computed.entry_type.name())
     } else {
         None
     }

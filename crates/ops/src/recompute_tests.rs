@@ -11,7 +11,12 @@ use uuid::Uuid;
 use super::*;
 
 fn visit(id: u128) -> Visit {
-    Visit { member_id: Uuid::from_u128(id), rank: Rank(0), status: MemberStatus::Active }
+    Visit {
+        member_id: Uuid::from_u128(id),
+        rank: Rank(0),
+        status: MemberStatus::Active,
+        joined_at: None,
+    }
 }
 
 fn version() -> PlanVersion {
@@ -50,11 +55,15 @@ fn outcome() -> StoredOutcome {
             currency: "GBP".parse().unwrap(),
             source_type: SourceType::Product,
             product_id: None,
+            order_kind: domain::sale::OrderKind::Standard,
+            market: None,
+            buyer_type: None,
+            lines: Vec::new(),
             as_of: "2023-05-02T10:00:00Z".parse().unwrap(),
             earned_period: "2023-05".parse().unwrap(),
         },
         settled_at: "2023-05-02T10:00:01Z".parse().unwrap(),
-        inputs: Ok(Inputs { seller: visit(1), upline: vec![visit(2), visit(3)] }),
+        inputs: Ok(Inputs { seller: visit(1), upline: vec![visit(2), visit(3)], split: None }),
         plan_number: 4,
         semantics: SEMANTICS_VERSION,
         line_count: 2,

@@ -9,6 +9,7 @@ use std::time::Instant;
 
 use chrono::TimeDelta;
 use domain::rule_book::RuleBook;
+use domain::rule_set::Reads;
 use store::failures::{self, FailedAttempt};
 use store::locks;
 use store::settling::{self, LedgerLine, Outcome, Unsettled, Walk};
@@ -57,11 +58,11 @@ pub(crate) async fn settle(
 ) -> Result<Report, StoreError> {
     let begun = Instant::now();
     let mut tx = locks::begin_sharing_history(pool).await?;
-    let mut batch = settling::read(&mut tx, event_ids, rules.book.walk_depth()).await?;
+    let mut batch = settling::read(&mut tx, event_ids, rules.book.reads()).await?;
     if !batch.events.is_empty() && batch.generation != rules.generation {
         // Rules cannot move on while we share the lock: once is enough.
         rules.reload(&mut tx).await?;
-        batch = settling::read(&mut tx, event_ids, rules.book.walk_depth()).await?;
+        batch = settling::read(&mut tx, event_ids, rules.book.reads()).await?;
     }
     let read = Instant::now();
     metrics.observe_stage(Stage::Read, begun, read);
@@ -132,7 +133,7 @@ pub(crate) async fn reject(
     error: &StoreError,
 ) -> Result<Report, StoreError> {
     let mut tx = pool.begin().await?;
-    let batch = settling::read(&mut tx, &[event_id], 0).await?;
+    let batch = settling::read(&mut tx, &[event_id], Reads::default()).await?;
     let mut report = Report::default();
     if let Some(event) = batch.events.first() {
         let (cause, attempt) = failure(event, Cause::RejectedByDatabase, error, None);
@@ -158,7 +159,8 @@ fn compute(event: &mut Unsettled, book: &RuleBook) -> Result<Outcome, (Cause, Fa
     let version = book
         .version_for(&event.sale)
         .map_err(|error| failure(event, Cause::NoPlan, &error, None))?;
-    inputs.keep_visited(version.rule_set.walk_depth());
+    let reads = version.rule_set.reads();
+    inputs.keep_read(usize::from(reads.depth), reads.joined_at);
     let settlement = domain::settle::settle(&event.sale, &inputs, &version.rule_set)
         .map_err(|error| failure(event, Cause::from(&error), &error, None))?;
     let earned_period = event.sale.earned_period.first_day();

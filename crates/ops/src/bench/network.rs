@@ -9,6 +9,7 @@ use domain::ladder::Rank;
 use domain::member::MemberStatus;
 use domain::network::{Link, arrange};
 use domain::period::Period;
+use domain::rule_set::Reads;
 use domain::sale::{self, SourceType};
 use store::events::{self, Facts, NewEvent};
 use store::import::{self, ImportedMember};
@@ -17,6 +18,8 @@ use uuid::Uuid;
 
 /// Levels of the plan: as many as a long upline has.
 pub(crate) const LEVELS: u8 = 12;
+/// What settling by it reads.
+pub(crate) const READS: Reads = Reads { depth: LEVELS as u16, joined_at: false };
 
 /// A small generator with known results: benchmarks need repeatable numbers, not secrets.
 pub(crate) struct Dice(u64);

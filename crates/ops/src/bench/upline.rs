@@ -59,7 +59,7 @@ async fn measure(place: &Place, members: u32) -> anyhow::Result<Medians> {
     let warm_up = event_ids.len() / 10;
     for (turn, event_id) in event_ids.into_iter().enumerate() {
         let begun = Instant::now();
-        let batch = settling::read(&mut conn, &[event_id], network::LEVELS).await?;
+        let batch = settling::read(&mut conn, &[event_id], network::READS).await?;
         let looked_up = begun.elapsed();
         let seller = batch.events.first().map(|event| event.credited_member_id);
         let begun = Instant::now();

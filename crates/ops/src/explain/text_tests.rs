@@ -48,7 +48,7 @@ rules:
 "#;
 
 fn visit(id: u128, rank: u8, status: MemberStatus) -> Visit {
-    Visit { member_id: Uuid::from_u128(id), rank: Rank(rank), status }
+    Visit { member_id: Uuid::from_u128(id), rank: Rank(rank), status, joined_at: None }
 }
 
 fn member(id: u128, external_id: Option<&str>, name: Option<&str>) -> Member {
@@ -90,6 +90,10 @@ fn sale_of(amount: &str) -> Sale {
         currency: "GBP".parse().unwrap(),
         source_type: SourceType::Product,
         product_id: Some("SKU-7".to_owned()),
+        order_kind: domain::sale::OrderKind::Standard,
+        market: None,
+        buyer_type: None,
+        lines: Vec::new(),
         as_of: "2023-05-02T10:15:00Z".parse().unwrap(),
         earned_period: "2023-05".parse().unwrap(),
     }
@@ -110,6 +114,7 @@ fn explanation(name_of_first: &str) -> Explanation {
             visit(4, 2, MemberStatus::Suspended),
             visit(5, 0, MemberStatus::Active),
         ],
+        split: None,
     };
     let people = People(vec![
         member(1, Some("M-1"), Some("Jana Nováková")),

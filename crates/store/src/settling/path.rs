@@ -47,13 +47,13 @@ pub(super) async fn past_path(
     conn: &mut PgConnection,
     seller_id: Uuid,
     as_of: DateTime<Utc>,
-    walk_depth: u8,
+    depth_max: u16,
 ) -> Result<Vec<Uuid>, StoreError> {
     let above = sqlx::query_scalar!(
         r#"select ancestor_id as "id!" from upline_as_of($1, $2, $3) order by depth"#,
         seller_id,
         as_of,
-        i32::from(walk_depth),
+        i32::from(depth_max),
     )
     .fetch_all(conn)
     .await?;

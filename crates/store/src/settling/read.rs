@@ -2,6 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use domain::amount::Amount;
+use domain::rule_set::Reads;
 use domain::sale::Sale;
 use rust_decimal::Decimal;
 use sqlx::PgConnection;
@@ -37,7 +38,7 @@ pub struct Batch {
     pub read_at: DateTime<Utc>,
 }
 
-/// Reads a batch of distinct events. Visits at most `walk_depth` ancestors each.
+/// Reads a batch of distinct events. Reads of each what `reads` says.
 ///
 /// Two queries: facts with the ids above each seller, then status, rank and since when they hold of
 /// every member met, each once, because uplines of one batch share most of their members. Sales
@@ -48,7 +49,7 @@ pub struct Batch {
 pub async fn read(
     conn: &mut PgConnection,
     event_ids: &[Uuid],
-    walk_depth: u8,
+    reads: Reads,
 ) -> Result<Batch, StoreError> {
     let rows = sqlx::query!(
         r#"
@@ -84,7 +85,7 @@ pub async fn read(
            and (f.event_id is null or (f.state = 'retrying' and f.next_attempt_at <= now()))
         "#,
         event_ids,
-        i32::from(walk_depth),
+        i32::from(reads.depth),
     )
     .fetch_all(&mut *conn)
     .await?;
@@ -97,7 +98,7 @@ pub async fn read(
             Path::of_closure(row.seller_id, row.as_of, closure)
         })
         .collect();
-    let states = States::read(conn, &mut paths, walk_depth).await?;
+    let states = States::read(conn, &mut paths, reads).await?;
 
     let mut events = Vec::with_capacity(rows.len());
     for (row, path) in rows.into_iter().zip(paths) {
@@ -109,6 +110,10 @@ pub async fn read(
                 currency: row.currency.parse().map_err(StoreError::damaged)?,
                 source_type: row.source_type.parse().map_err(StoreError::damaged)?,
                 product_id: row.product_id,
+                order_kind: domain::sale::OrderKind::Standard,
+                market: None,
+                buyer_type: None,
+                lines: Vec::new(),
                 as_of: row.as_of,
                 earned_period: domain::period::Period::containing(row.earned_period),
             },

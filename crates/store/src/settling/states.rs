@@ -6,6 +6,7 @@ use chrono::{DateTime, Utc};
 use domain::inputs::{Inputs, Visit};
 use domain::ladder::Rank;
 use domain::member::MemberStatus;
+use domain::rule_set::Reads;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
@@ -19,6 +20,8 @@ pub(super) struct States {
     present: Vec<Present>,
     /// As they were at moments before the last change.
     past: HashMap<(Uuid, DateTime<Utc>), Visit>,
+    /// When they joined, if anybody asks.
+    joined_at: HashMap<Uuid, DateTime<Utc>>,
 }
 
 /// A member as they are, and since when: `None` is the beginning of time.
@@ -35,16 +38,16 @@ impl States {
     pub(super) async fn read(
         conn: &mut PgConnection,
         paths: &mut [Path],
-        walk_depth: u8,
+        reads: Reads,
     ) -> Result<Self, StoreError> {
         let mut states = Self::default();
         states.read_present(conn, paths).await?;
         let mut met_others = false;
         for path in paths.iter_mut() {
             if let Some(seller_id) = path.seller_id
-                && states.is_younger_than_the_sale(path, walk_depth)
+                && states.is_younger_than_the_sale(path, reads.depth)
             {
-                path.ids = past_path(conn, seller_id, path.as_of, walk_depth).await?;
+                path.ids = past_path(conn, seller_id, path.as_of, reads.depth).await?;
                 met_others = true;
             }
         }
@@ -62,13 +65,16 @@ impl States {
         if !changed_since.is_empty() {
             states.read_past(conn, changed_since).await?;
         }
+        if reads.joined_at {
+            states.read_joined_at(conn).await?;
+        }
         Ok(states)
     }
 
     /// Whether somebody on the way got their sponsor after the sale, so that the way was another.
     /// Who sponsors the last one of a full walk does not matter.
-    fn is_younger_than_the_sale(&self, path: &Path, walk_depth: u8) -> bool {
-        let mut sponsored = path.ids.iter().take(usize::from(walk_depth));
+    fn is_younger_than_the_sale(&self, path: &Path, depth_max: u16) -> bool {
+        let mut sponsored = path.ids.iter().take(usize::from(depth_max));
         sponsored.any(|id| {
             let since = self.find(*id).and_then(|present| present.sponsor_since);
             since.is_some_and(|since| path.as_of < since)
@@ -145,6 +151,26 @@ impl States {
         Ok(())
     }
 
+    /// Reads when everybody joined: a statement of its own, because it is not in the index that
+    /// answers the rest.
+    async fn read_joined_at(&mut self, conn: &mut PgConnection) -> Result<(), StoreError> {
+        let ids: Vec<Uuid> = self.present.iter().map(|present| present.visit.member_id).collect();
+        let found = sqlx::query!(
+            r#"
+            select coalesce(array_agg(m.id), '{}') as "ids!",
+                   coalesce(array_agg(m.joined_at), '{}') as "moments!"
+              from unnest($1::uuid[]) as wanted (id)
+             cross join lateral (
+                   select id, joined_at from members where id = wanted.id offset 0) m
+            "#,
+            &ids,
+        )
+        .fetch_one(conn)
+        .await?;
+        self.joined_at = found.ids.into_iter().zip(found.moments).collect();
+        Ok(())
+    }
+
     /// Everybody on the way as they stood.
     pub(super) fn walk(&self, path: &Path) -> Walk {
         let Some(seller_id) = path.seller_id else { return Walk::NotEnrolled };
@@ -152,7 +178,7 @@ impl States {
             path.ids.iter().map(|id| self.visit(*id, path.as_of)).collect();
         let mut visits = visits.into_iter().flatten();
         match visits.next() {
-            Some(seller) => Walk::Found(Inputs { seller, upline: visits.collect() }),
+            Some(seller) => Walk::Found(Inputs { seller, upline: visits.collect(), split: None }),
             None => Walk::Damaged(format!(
                 "the tree has a gap above member {seller_id}; run `lineage verify`"
             )),
@@ -162,10 +188,11 @@ impl States {
     /// The member as of a moment.
     pub(super) fn visit(&self, id: Uuid, as_of: DateTime<Utc>) -> Option<Visit> {
         let present = self.find(id)?;
-        match present.state_since {
-            Some(since) if as_of < since => self.past.get(&(id, as_of)).copied(),
-            _ => Some(present.visit),
-        }
+        let visit = match present.state_since {
+            Some(since) if as_of < since => self.past.get(&(id, as_of)).copied()?,
+            _ => present.visit,
+        };
+        Some(Visit { joined_at: self.joined_at.get(&id).copied(), ..visit })
     }
 
     /// The member now.
@@ -180,5 +207,6 @@ fn visit(id: Uuid, rank: i16, status: &str) -> Result<Visit, StoreError> {
         member_id: id,
         rank: Rank(u8::try_from(rank).map_err(StoreError::damaged)?),
         status: status.parse::<MemberStatus>().map_err(StoreError::damaged)?,
+        joined_at: None,
     })
 }

@@ -129,24 +129,25 @@ async fn insert_lines<'a>(
     let earned: Vec<NaiveDate> = lines().map(|(.., entry)| entry.earned_period).collect();
     let posted: Vec<NaiveDate> = lines().map(|(.., entry)| entry.posted_period).collect();
     let rules: Vec<i32> = lines().map(|(.., entry)| entry.rule_number).collect();
-    let levels: Vec<i16> = lines().map(|(.., entry)| i16::from(entry.line.level)).collect();
-    let depths: Vec<i16> = lines().map(|(.., entry)| i16::from(entry.line.depth)).collect();
+    let levels: Vec<i16> = lines().map(|(.., entry)| entry.line.level.cast_signed()).collect();
+    let depths: Vec<i16> = lines().map(|(.., entry)| entry.line.depth.cast_signed()).collect();
     let currencies: Vec<&str> = lines().map(|(.., entry)| entry.currency.code()).collect();
     let amounts: Vec<Decimal> = lines().map(|(.., entry)| entry.line.amount.to_decimal()).collect();
     let points: Vec<Decimal> =
         lines().map(|(.., entry)| entry.line.career_points.to_decimal()).collect();
+    let types: Vec<&str> = lines().map(|(.., entry)| entry.line.entry_type.name()).collect();
     let done = sqlx::query!(
         r#"
         insert into commission_ledger (event_id, member_id, earned_period, posted_period, rule_id,
                                        entry_type, line, level, depth, currency, amount,
                                        career_points)
-        select event_id, member_id, earned_period, posted_period, rule_id, 'LEVEL_COMMISSION',
-               line, level, depth, currency, amount, career_points
+        select event_id, member_id, earned_period, posted_period, rule_id,
+               entry_type::ledger_entry_type, line, level, depth, currency, amount, career_points
           from unnest($1::uuid[], $2::uuid[], $3::date[], $4::date[], $5::integer[],
                       $6::smallint[], $7::smallint[], $8::smallint[], $9::text[],
-                      $10::numeric[], $11::numeric[])
+                      $10::numeric[], $11::numeric[], $12::text[])
             as line (event_id, member_id, earned_period, posted_period, rule_id, line, level,
-                     depth, currency, amount, career_points)
+                     depth, currency, amount, career_points, entry_type)
         "#,
         &event_ids,
         &members,
@@ -159,6 +160,7 @@ async fn insert_lines<'a>(
         &currencies as &[&str],
         &amounts,
         &points,
+        &types as &[&str],
     )
     .execute(conn)
     .await?;
@@ -176,10 +178,10 @@ fn write_line(rows: &mut Rows, event_id: Uuid, number: i16, entry: &LedgerLine) 
         .date(entry.earned_period)
         .date(entry.posted_period)
         .integer(entry.rule_number)
-        .text("LEVEL_COMMISSION")
+        .text(entry.line.entry_type.name())
         .smallint(number)
-        .smallint(i16::from(entry.line.level))
-        .smallint(i16::from(entry.line.depth))
+        .smallint(entry.line.level.cast_signed())
+        .smallint(entry.line.depth.cast_signed())
         .text(entry.currency.code())
         .amount(entry.line.amount)
         .amount(entry.line.career_points);

@@ -9,6 +9,7 @@ use domain::history::{BEGINNING_OF_TIME, Change, What};
 use domain::inputs::Inputs;
 use domain::ladder::Rank;
 use domain::member::MemberStatus;
+use domain::rule_set::Reads;
 use domain::sale::SourceType;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngSeed, TestRunner};
@@ -25,7 +26,7 @@ use uuid::Uuid;
 use crate::model::{Model, Moment, id};
 
 /// How many levels a settlement walks: fewer than some uplines have.
-const WALK_DEPTH: u8 = 3;
+const READS: Reads = Reads { depth: 3, joined_at: true };
 
 /// One thing that happens. Members are chosen among those enrolled by then; `None` moments are now.
 #[derive(Clone, Debug)]
@@ -253,7 +254,7 @@ impl<'a> History<'a> {
             .collect();
         let ids: Vec<Uuid> = numbers.keys().copied().collect();
         let mut tx = store::locks::begin_sharing_history(&self.worker).await.unwrap();
-        let batch = settling::read(&mut tx, &ids, WALK_DEPTH).await.unwrap();
+        let batch = settling::read(&mut tx, &ids, READS).await.unwrap();
         assert_eq!(batch.events.len(), ids.len());
         let mut outcomes = Vec::new();
         for event in batch.events {
@@ -359,7 +360,7 @@ fn seen(inputs: &Inputs) -> Seen {
 }
 
 fn expected(model: &Model, seller: usize, at: Moment) -> Seen {
-    let upline = model.upline(seller, at).into_iter().take(usize::from(WALK_DEPTH) + 1);
+    let upline = model.upline(seller, at).into_iter().take(usize::from(READS.depth) + 1);
     upline
         .map(|member| (id(member), model.state(member, at).0, model.state(member, at).1))
         .collect()

@@ -4,7 +4,7 @@ use domain::amount::Amount;
 use domain::inputs::{Inputs, Visit};
 use domain::ladder::Rank;
 use domain::member::MemberStatus;
-use domain::settle::Line;
+use domain::settle::{EntryType, Line};
 use rust_decimal::Decimal;
 use store::settling::{self, LedgerLine, Outcome};
 use store::testing::World;
@@ -21,6 +21,7 @@ async fn ledger_lines_come_back_as_they_were_written() {
     let line = |text: &&str| LedgerLine {
         line: Line {
             member_id: Uuid::from_u128(7),
+            entry_type: EntryType::LevelCommission,
             level: 3,
             depth: 4,
             rule: 0,
@@ -58,6 +59,7 @@ async fn l9_sql_unpacks_what_the_domain_packs() {
         member_id: Uuid::from_u128(number << 64 | number),
         rank: Rank(rank),
         status,
+        joined_at: None,
     };
     let inputs = Inputs {
         seller: visit(1, 0, MemberStatus::Active),
@@ -66,6 +68,7 @@ async fn l9_sql_unpacks_what_the_domain_packs() {
             visit(3, 1, MemberStatus::Suspended),
             visit(4, 2, MemberStatus::Terminated),
         ],
+        split: None,
     };
     let query = "select position, member_id, rank, status::text from unpack_inputs($1) order by 1";
     let rows: Vec<(i32, Uuid, i16, String)> =

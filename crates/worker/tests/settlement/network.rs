@@ -96,7 +96,7 @@ impl Model {
 
     fn visit(&self, id: Uuid) -> Visit {
         let member = &self.members[&id];
-        Visit { member_id: id, rank: Rank(member.rank), status: member.status }
+        Visit { member_id: id, rank: Rank(member.rank), status: member.status, joined_at: None }
     }
 
     /// The lines of a sale: (member, level, amount, points).
@@ -107,7 +107,7 @@ impl Model {
             upline.push(self.visit(id));
             next = self.members[&id].sponsor;
         }
-        let inputs = Inputs { seller: self.visit(sale.facts.member_id), upline };
+        let inputs = Inputs { seller: self.visit(sale.facts.member_id), upline, split: None };
         let facts = Sale {
             event_id: sale.id,
             amount: sale.facts.amount,
@@ -115,6 +115,10 @@ impl Model {
             currency: sale.facts.currency,
             source_type: sale.facts.source_type,
             product_id: sale.facts.product_id.clone(),
+            order_kind: domain::sale::OrderKind::Standard,
+            market: None,
+            buyer_type: None,
+            lines: Vec::new(),
             as_of: sale.facts.occurred_at.min(sale.recorded_at),
             earned_period: Programme::default().period_of(sale.facts.occurred_at),
         };
@@ -123,7 +127,7 @@ impl Model {
             event_id: sale.id,
             line: number as i16,
             member_id: line.member_id,
-            level: i16::from(line.level),
+            level: line.level.cast_signed(),
             amount: line.amount.to_string(),
             career_points: line.career_points.to_string(),
             rule: rules.rules[line.rule].id.clone(),

@@ -165,7 +165,7 @@ async fn take_turns(
         }
         let begun = Instant::now();
         let mut tx = locks::begin_sharing_history(&pool).await?;
-        settling::read(&mut tx, &[*event_id], network::LEVELS).await?;
+        settling::read(&mut tx, &[*event_id], network::READS).await?;
         tx.rollback().await?;
         times.note(begun);
     }

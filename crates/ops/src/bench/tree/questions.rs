@@ -79,7 +79,7 @@ async fn look_up(pool: &PgPool, sales: &Sales) -> anyhow::Result<(f64, f64)> {
         for (ids, times) in [(&sales.today, &mut today), (&sales.earlier, &mut earlier)] {
             for id in ids {
                 let begun = Instant::now();
-                let batch = settling::read(&mut conn, &[*id], network::LEVELS).await?;
+                let batch = settling::read(&mut conn, &[*id], network::READS).await?;
                 if is_measured {
                     times.note(begun);
                 }
