@@ -1,8 +1,10 @@
 //! Exact amounts: money, volume and career points, and the one function that rounds them.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use rust_decimal::Decimal;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use thiserror::Error;
 
@@ -221,7 +223,7 @@ impl<'de> Deserialize<'de> for Percentage {
 }
 
 /// How a calculated amount is brought to the decimals that are paid.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Rounding {
     /// Decimals that remain, 0 to 4.
@@ -233,7 +235,7 @@ pub struct Rounding {
 }
 
 /// What happens to digits beyond the scale.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum RoundingMode {
     /// To the nearest; exactly half goes away from zero.
@@ -295,6 +297,36 @@ impl<'de> Deserialize<'de> for PointValue {
     }
 }
 
+macro_rules! decimal_text_schema {
+    ($type:ident, $description:literal, $pattern:literal) => {
+        impl JsonSchema for $type {
+            fn schema_name() -> Cow<'static, str> {
+                stringify!($type).into()
+            }
+
+            fn json_schema(_: &mut SchemaGenerator) -> Schema {
+                json_schema!({ "type": "string", "description": $description, "pattern": $pattern })
+            }
+        }
+    };
+}
+
+decimal_text_schema!(
+    Amount,
+    "An exact decimal in quotes: up to 16 digits before the point and 4 after.",
+    "^-?[0-9]{1,16}(\\.[0-9]{1,4})?$"
+);
+decimal_text_schema!(
+    Percentage,
+    "A percentage in quotes, 0 to 100, with up to 4 decimals.",
+    "^(100(\\.0{1,4})?|[0-9]{1,2}(\\.[0-9]{1,4})?)$"
+);
+decimal_text_schema!(
+    PointValue,
+    "What one point is worth, in quotes: more than 0, up to 8 digits before the point and 4 after.",
+    "^[0-9]{1,8}(\\.[0-9]{1,4})?$"
+);
+
 /// A product of an amount before it is rounded: a whole number of units of `10^-scale`.
 ///
 /// The largest one, amount × point value × percentage, has 20 + 12 + 7 digits and is at most 10^38,
@@ -338,6 +370,20 @@ impl Exact {
     }
 }
 
+impl fmt::Display for Exact {
+    /// Every digit that there is, at least four decimals.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (mut mantissa, mut scale) = (self.mantissa, self.scale);
+        while scale > AMOUNT_SCALE && mantissa % 10 == 0 {
+            (mantissa, scale) = (mantissa / 10, scale - 1);
+        }
+        let sign = if mantissa < 0 { "-" } else { "" };
+        let base = 10_u128.pow(scale);
+        let (whole, rest) = (mantissa.unsigned_abs() / base, mantissa.unsigned_abs() % base);
+        f.pad(&format!("{sign}{whole}.{rest:0width$}", width = scale as usize))
+    }
+}
+
 impl Rounding {
     /// Brings a product to the decimals that are paid. The only place where Lineage rounds. `None`:
     /// the result has more digits than an amount can hold.
@@ -352,6 +398,19 @@ impl Rounding {
     #[must_use]
     pub fn share(self, basis: Amount, percentage: Percentage) -> Amount {
         Exact::from(basis).percent(percentage).and_then(|exact| self.round(exact)).unwrap_or(basis)
+    }
+
+    /// `amount × part ÷ whole`, rounded down, of amounts that are not negative and a part that is
+    /// not more than the whole. `None`: the whole is nothing.
+    #[must_use]
+    pub fn fraction(self, amount: Amount, part: Amount, whole: Amount) -> Option<Amount> {
+        let step = 10_i128.pow(AMOUNT_SCALE - self.scale.min(AMOUNT_SCALE));
+        let (amount, part, whole) = (amount.units(), part.units(), whole.units());
+        // The product has up to 40 digits, more than an i128: so it is divided in two pieces.
+        let (high, low) = (amount >> 34, amount & ((1 << 34) - 1));
+        let (quotient, rest) = ((high * part).checked_div(whole)?, (high * part) % whole);
+        let units = (quotient << 34) + ((rest << 34) + low * part) / whole;
+        Amount::from_units(units / step * step)
     }
 
     /// Rounds down whatever the mode says: for limits that must not be exceeded.

@@ -159,9 +159,11 @@ impl Inputs {
     }
 }
 
-fn unpack_split([a, b, c, d, e, f, g, h]: [u8; SPLIT_BYTES]) -> Result<RewardSplit, UnpackError> {
-    let share = |bytes| Percentage::from_units(u32::from_be_bytes(bytes)).ok_or(UnpackError::Split);
-    Ok(RewardSplit { money_to_self: share([a, b, c, d])?, points_to_self: share([e, f, g, h])? })
+fn unpack_split(bytes: [u8; SPLIT_BYTES]) -> Result<RewardSplit, UnpackError> {
+    let share = |units| Percentage::from_units(units).ok_or(UnpackError::Split);
+    let ([money, points], _) = bytes.as_chunks::<4>() else { return Err(UnpackError::Split) };
+    let (money, points) = (u32::from_be_bytes(*money), u32::from_be_bytes(*points));
+    Ok(RewardSplit { money_to_self: share(money)?, points_to_self: share(points)? })
 }
 
 fn unpack_visit(bytes: &[u8]) -> Result<Visit, UnpackError> {

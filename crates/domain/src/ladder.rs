@@ -1,5 +1,6 @@
 //! The programme's ladder of ranks.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
@@ -7,8 +8,27 @@ use crate::text;
 
 /// A rank's place on the ladder; 0 is the lowest. A place never changes its rank: a ladder grows
 /// at the top only, so a stored place means the same for ever.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
+#[serde(transparent)]
 pub struct Rank(pub u8);
+
+/// A rank by name, for people, and by place, for comparing.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NamedRank {
+    /// The name when the plan was compiled.
+    pub name: String,
+    /// The place on the ladder, which never changes its meaning.
+    pub place: Rank,
+}
+
+impl std::fmt::Display for NamedRank {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.pad(&self.name)
+    }
+}
 
 /// Most ranks that a ladder can have: a place is one byte of the packed inputs.
 pub const RANKS_MAX: usize = 256;
@@ -62,10 +82,11 @@ pub enum LadderError {
 }
 
 /// The ladder file as `lineage ranks apply` reads it.
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct LadderFile {
-    ranks: Vec<String>,
+pub struct LadderFile {
+    /// The ranks' names, lowest first. Later files may only add ranks at the end.
+    pub ranks: Vec<String>,
 }
 
 impl Ladder {
@@ -115,6 +136,11 @@ impl Ladder {
                 name: name.to_owned(),
                 ladder: self.0.join(", "),
             })
+    }
+
+    /// The rank of that name, with the name.
+    pub fn named(&self, name: &str) -> Result<NamedRank, LadderError> {
+        self.rank(name).map(|place| NamedRank { name: name.to_owned(), place })
     }
 
     /// Checks that `next` only adds ranks on top of this ladder.

@@ -13,7 +13,12 @@
 #![deny(clippy::float_arithmetic)]
 
 pub mod amount;
+pub mod calculation;
+pub mod calendar;
+pub mod caps;
 pub mod condition;
+pub mod explain;
+pub mod flaws;
 pub mod history;
 pub mod inputs;
 pub mod ladder;

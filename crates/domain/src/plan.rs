@@ -1,18 +1,21 @@
 //! A plan file: what the business writes. [`crate::rule_set`] compiles it to what is applied.
 
 use chrono::NaiveDate;
-use serde::{Deserialize, Deserializer, Serialize, de::DeserializeOwned, de::Error as _};
+use schemars::JsonSchema;
+use serde::{Deserialize, de::DeserializeOwned};
 use thiserror::Error;
 
-use crate::amount::{Percentage, Rounding};
-use crate::condition::Condition;
+use crate::amount::Rounding;
+use crate::calculation::CalculationFile;
+use crate::caps::Caps;
+use crate::condition::Written;
 use crate::sale::SourceType;
 
 /// Largest plan or ladder file that is read, in bytes.
 pub const FILE_SIZE_MAX: usize = 1 << 20;
 
 /// One version of a plan, as written in YAML. It states the plan completely from its first day.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PlanFile {
     /// The plan's name; versions with the same name follow one another.
@@ -33,12 +36,15 @@ pub struct PlanFile {
     /// How amounts are rounded.
     #[serde(default)]
     pub rounding: Rounding,
+    /// What a line, and a sale, pays at most.
+    #[serde(default)]
+    pub caps: Option<Caps>,
     /// What is paid.
     pub rules: Vec<RuleFile>,
 }
 
 /// One rule of a plan file.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RuleFile {
     /// Unique in the plan.
@@ -59,93 +65,13 @@ pub struct RuleFile {
     pub priority: i32,
     /// Which sales it is for; absent: all.
     #[serde(default)]
-    pub condition: Option<Condition>,
-    /// What it pays.
-    pub calculation: Calculation,
-}
-
-/// What a rule pays. The only type so far is `unilevel`: a percentage of the basis for each level
-/// of the upline.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Calculation {
-    /// The kind of calculation.
-    #[serde(rename = "type")]
-    pub kind: CalculationType,
-    /// What percentages are taken of.
+    pub condition: Option<Written>,
+    /// Who may take what it pays; absent: everybody who is ACTIVE.
     #[serde(default)]
-    pub basis: Basis,
-    /// Whether members who do not earn use up a level.
-    #[serde(default)]
-    pub compression: Compression,
-    /// What each level gets. A level that is not listed gets nothing.
-    pub levels: Vec<LevelFile>,
-}
-
-/// One level of a unilevel calculation.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct LevelFile {
-    /// 1 is the seller's sponsor.
-    pub level: u8,
-    /// Share of the basis, in money.
-    pub percentage: Percentage,
-    /// Share of the basis, in career points.
-    #[serde(default)]
-    pub career_points_percentage: Percentage,
-    /// The lowest rank that may take it; absent: any.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub min_rank: Option<String>,
-}
-
-/// The kinds of calculation there are.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum CalculationType {
-    /// A percentage for each level of the upline.
-    Unilevel,
-}
-
-impl<'de> Deserialize<'de> for CalculationType {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        match String::deserialize(deserializer)?.as_str() {
-            "unilevel" => Ok(Self::Unilevel),
-            other => Err(D::Error::custom(format!(
-                "calculation type {other:?} is not supported; supported is: unilevel"
-            ))),
-        }
-    }
-}
-
-/// What percentages are taken of.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Basis {
-    /// The sale's commissionable value.
-    #[default]
-    Amount,
-    /// The sale's volume.
-    Volume,
-}
-
-/// Whether members who do not earn use up a level.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Compression {
-    /// They do: their share is breakage.
-    #[default]
-    None,
-}
-
-impl<'de> Deserialize<'de> for Compression {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        match String::deserialize(deserializer)?.as_str() {
-            "none" => Ok(Self::None),
-            other => Err(D::Error::custom(format!(
-                "compression {other:?} is not supported; supported is: none"
-            ))),
-        }
-    }
+    pub eligibility: Option<Written>,
+    /// What it pays. Read when the plan is compiled, so that a flaw is named with its path.
+    #[schemars(with = "CalculationFile")]
+    pub calculation: yaml_serde::Value,
 }
 
 fn default_max_levels() -> u8 {
@@ -235,23 +161,10 @@ rules:
         assert_eq!(plan.max_levels, 10);
         assert_eq!(plan.rounding, Rounding::default());
         assert_eq!(plan.source_types, None);
-        assert_eq!(plan.rules[0].calculation.compression, Compression::None);
     }
 
     #[test]
     fn errors_name_line_and_path() {
-        let error = refused("\"3.00\"", "3.00");
-        assert_eq!(error.path, "rules[0].calculation.levels[0].percentage");
-        assert_eq!(error.line, Some(11));
-        assert!(error.message.contains("in quotes"), "{error}");
-
-        let error = refused("type: unilevel", "type: differential");
-        assert_eq!(error.path, "rules[0].calculation.type");
-        assert!(error.message.contains("\"differential\" is not supported"), "{error}");
-
-        let error = refused("      levels:", "      compression: dynamic\n      levels:");
-        assert!(error.message.contains("compression \"dynamic\" is not supported"), "{error}");
-
         let error = refused("plan: retail", "plan: retail\nplam: 1");
         assert!(error.message.contains("unknown field `plam`"), "{error}");
 

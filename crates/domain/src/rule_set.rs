@@ -5,13 +5,16 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use thiserror::Error;
 
-use crate::amount::{AMOUNT_SCALE, Percentage, Rounding};
-use crate::condition::Condition;
-use crate::ladder::{Ladder, Rank};
+use crate::amount::{AMOUNT_SCALE, Rounding};
+use crate::calculation::Calculation;
+use crate::caps::Caps;
+use crate::condition::{Condition, Scope, Written};
+use crate::flaws::{Compiler, Flaws, PlanFlaw};
+use crate::ladder::Ladder;
 use crate::period::Programme;
-use crate::plan::{Basis, CalculationType, Compression, LevelFile, PlanFile, RuleFile};
-use crate::sale::{Sale, SourceType};
-use crate::text;
+use crate::plan::{PlanFile, RuleFile};
+use crate::sale::SourceType;
+use crate::settle::SaleView;
 
 /// Most levels that a plan can pay. Bounds every upline lookup.
 pub const LEVELS_MAX: u8 = 64;
@@ -37,6 +40,9 @@ pub struct RuleSet {
     pub max_levels: u8,
     /// How amounts are rounded.
     pub rounding: Rounding,
+    /// What a line, and a sale, pays at most.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub caps: Option<Caps>,
     /// The rules in the order of the file.
     pub rules: Vec<Rule>,
 }
@@ -59,47 +65,11 @@ pub struct Rule {
     pub priority: i32,
     /// Which sales it is for; `None`: all.
     pub condition: Option<Condition>,
+    /// Who may take what it pays; `None`: everybody who is ACTIVE.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub eligibility: Option<Condition>,
     /// What it pays.
-    pub calculation: Unilevel,
-}
-
-/// A percentage of the basis for each level of the upline.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Unilevel {
-    /// The kind of calculation.
-    #[serde(rename = "type")]
-    pub kind: CalculationType,
-    /// What percentages are taken of.
-    pub basis: Basis,
-    /// Whether members who do not earn use up a level.
-    pub compression: Compression,
-    /// The levels, lowest first.
-    pub levels: Vec<Level>,
-}
-
-/// What one level gets.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Level {
-    /// 1 is the seller's sponsor.
-    pub level: u8,
-    /// Share of the basis, in money.
-    pub percentage: Percentage,
-    /// Share of the basis, in career points.
-    pub career_points_percentage: Percentage,
-    /// The lowest rank that may take it.
-    pub min_rank: Option<MinRank>,
-}
-
-/// A rank by name, for people, and by place, for comparing.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct MinRank {
-    /// The name when the version was compiled.
-    pub name: String,
-    /// The place on the ladder, which never changes its meaning.
-    pub place: u8,
+    pub calculation: Calculation,
 }
 
 /// What a settlement has to read besides the sale.
@@ -127,16 +97,6 @@ impl std::fmt::Display for RuleSetHash {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
     }
-}
-
-/// What is wrong with a plan file that can be read but makes no sense.
-#[derive(Clone, Debug, PartialEq, Eq, Error)]
-#[error("{path}: {message}")]
-pub struct PlanFlaw {
-    /// The place inside the file.
-    pub path: String,
-    /// What is wrong, and what would be right.
-    pub message: String,
 }
 
 /// A stored rule set that this program cannot read.
@@ -170,15 +130,27 @@ impl RuleSet {
         source_types.sort_unstable();
         source_types.dedup();
 
-        let rules: Vec<Rule> = file
+        let caps = file.caps.clone().filter(|caps| !caps.is_empty());
+        if let Some(caps) = &caps {
+            let at = "caps".to_owned();
+            caps.check(&mut Compiler { ladder, flaws: &mut flaws, at });
+        }
+        let rules: Vec<Option<Rule>> = file
             .rules
             .iter()
             .enumerate()
             .map(|(index, rule)| compile_rule(index, rule, file, ladder, programme, &mut flaws))
             .collect();
-        check_rules_together(&rules, &mut flaws);
+        let known: Vec<(usize, &Rule)> = rules
+            .iter()
+            .enumerate()
+            .filter_map(|(index, rule)| Some((index, rule.as_ref()?)))
+            .collect();
+        check_rules_together(&known, &mut flaws);
 
-        let rule_set = Self {
+        // A rule that is missing has left a flaw.
+        let rules: Option<Vec<Rule>> = rules.into_iter().collect();
+        flaws.none_or(rules.map(|rules| Self {
             plan: file.plan.clone(),
             version: file.version.clone(),
             name: file.name.clone().unwrap_or_else(|| file.plan.clone()),
@@ -186,9 +158,9 @@ impl RuleSet {
             valid_from: programme.start_of_day(file.valid_from),
             max_levels: file.max_levels,
             rounding: file.rounding,
+            caps,
             rules,
-        };
-        flaws.none_or(rule_set)
+        }))
     }
 
     /// The bytes that are stored and hashed.
@@ -210,17 +182,19 @@ impl RuleSet {
         RuleSetHash(Sha256::digest(content.as_bytes()).into())
     }
 
-    /// How many ancestors a sale can visit under these rules.
-    #[must_use]
-    pub fn walk_depth(&self) -> u8 {
-        let listed = self.rules.iter().flat_map(|rule| &rule.calculation.levels);
-        listed.map(|level| level.level).max().unwrap_or(0).min(self.max_levels)
-    }
-
     /// What settling by these rules reads.
     #[must_use]
     pub fn reads(&self) -> Reads {
-        Reads { depth: u16::from(self.walk_depth()), joined_at: false }
+        let of_rule = |rule: &Rule| {
+            let calculation = rule.calculation.as_calculate();
+            let conditions = [&rule.condition, &rule.eligibility];
+            Reads {
+                depth: calculation.depth(self.max_levels),
+                joined_at: calculation.reads_joined_at()
+                    || conditions.into_iter().flatten().any(Condition::reads_joined_at),
+            }
+        };
+        self.rules.iter().map(of_rule).fold(Reads::default(), Reads::and)
     }
 
     /// Whether it pays this kind of sale by name.
@@ -237,18 +211,10 @@ impl Rule {
         self.valid_from <= moment && self.valid_to.is_none_or(|end| moment < end)
     }
 
-    /// Whether it is for this sale.
+    /// Whether it is for this sale, or this line of it.
     #[must_use]
-    pub fn matches(&self, sale: &Sale) -> bool {
-        self.condition.as_ref().is_none_or(|condition| condition.holds(sale))
-    }
-}
-
-impl Level {
-    /// Whether a member of this rank may take the level.
-    #[must_use]
-    pub fn admits(&self, rank: Rank) -> bool {
-        self.min_rank.as_ref().is_none_or(|lowest| rank.0 >= lowest.place)
+    pub fn matches(&self, view: &SaleView<'_>) -> bool {
+        self.condition.as_ref().is_none_or(|condition| condition.holds(view))
     }
 }
 
@@ -259,7 +225,7 @@ fn compile_rule(
     ladder: &Ladder,
     programme: &Programme,
     flaws: &mut Flaws,
-) -> Rule {
+) -> Option<Rule> {
     let at = |field: &str| format!("rules[{index}].{field}");
     flaws.check_text(&at("id"), &rule.id);
     flaws.check_text(&at("component"), &rule.component);
@@ -272,61 +238,33 @@ fn compile_rule(
             format!("must be after the rule's first day, {first_day}")
         });
     }
-    let levels = &rule.calculation.levels;
-    flaws.require(&at("calculation.levels"), !levels.is_empty(), || {
-        "must list at least one level".to_owned()
-    });
-    let mut compiled: Vec<Level> = Vec::with_capacity(levels.len());
-    for (place, level) in levels.iter().enumerate() {
-        let at = |field: &str| at(&format!("calculation.levels[{place}].{field}"));
-        flaws.require(&at("level"), (1..=LEVELS_MAX).contains(&level.level), || {
-            format!("must be 1 to {LEVELS_MAX}; 1 is the seller's sponsor")
-        });
-        flaws.require(
-            &at("level"),
-            compiled.iter().all(|other| other.level != level.level),
-            || format!("level {} is listed twice", level.level),
-        );
-        compiled.push(compile_level(level, ladder, &at("min_rank"), flaws));
-    }
-    compiled.sort_by_key(|level| level.level);
-    Rule {
+    let mut resolve = |field: &str, written: &Option<Written>, scope| {
+        let resolved = written.as_ref().map(|written| written.resolve(scope, ladder));
+        resolved.transpose().unwrap_or_else(|error| {
+            flaws.add(&at(field), &error.to_string());
+            None
+        })
+    };
+    let condition = resolve("condition", &rule.condition, Scope::Sale);
+    let eligibility = resolve("eligibility", &rule.eligibility, Scope::Beneficiary);
+    let mut compiler = Compiler { ladder, flaws, at: at("calculation") };
+    Some(Rule {
         id: rule.id.clone(),
         component: rule.component.clone(),
         name: rule.name.clone().unwrap_or_else(|| rule.id.clone()),
         valid_from: programme.start_of_day(first_day),
         valid_to: rule.valid_to.map(|end| programme.start_of_day(end)),
         priority: rule.priority,
-        condition: rule.condition.clone(),
-        calculation: Unilevel {
-            kind: rule.calculation.kind,
-            basis: rule.calculation.basis,
-            compression: rule.calculation.compression,
-            levels: compiled,
-        },
-    }
-}
-
-fn compile_level(level: &LevelFile, ladder: &Ladder, at: &str, flaws: &mut Flaws) -> Level {
-    let min_rank = level.min_rank.as_ref().and_then(|name| match ladder.rank(name) {
-        Ok(rank) => Some(MinRank { name: name.clone(), place: rank.0 }),
-        Err(error) => {
-            flaws.add(at, &error.to_string());
-            None
-        }
-    });
-    Level {
-        level: level.level,
-        percentage: level.percentage,
-        career_points_percentage: level.career_points_percentage,
-        min_rank,
-    }
+        condition,
+        eligibility,
+        calculation: Calculation::compile(rule.calculation.clone(), &mut compiler)?,
+    })
 }
 
 /// Ids must tell rules apart, and priorities must decide between rules that hold at once.
-fn check_rules_together(rules: &[Rule], flaws: &mut Flaws) {
-    for (index, rule) in rules.iter().enumerate() {
-        for earlier in &rules[..index] {
+fn check_rules_together(rules: &[(usize, &Rule)], flaws: &mut Flaws) {
+    for (place, (index, rule)) in rules.iter().enumerate() {
+        for (_, earlier) in &rules[..place] {
             let both_hold = earlier.valid_to.is_none_or(|end| rule.valid_from < end)
                 && rule.valid_to.is_none_or(|end| earlier.valid_from < end);
             if earlier.id == rule.id {
@@ -348,119 +286,6 @@ fn check_rules_together(rules: &[Rule], flaws: &mut Flaws) {
     }
 }
 
-/// Collects every flaw, so that one reading of the messages mends the file.
-#[derive(Default)]
-struct Flaws(Vec<PlanFlaw>);
-
-impl Flaws {
-    fn add(&mut self, path: &str, message: &str) {
-        self.0.push(PlanFlaw { path: path.to_owned(), message: message.to_owned() });
-    }
-
-    fn require(&mut self, path: &str, holds: bool, message: impl FnOnce() -> String) {
-        if !holds {
-            self.add(path, &message());
-        }
-    }
-
-    fn check_text(&mut self, path: &str, value: &str) {
-        if let Err(error) = text::check(value) {
-            self.add(path, &error.to_string());
-        }
-    }
-
-    fn none_or<T>(self, value: T) -> Result<T, Vec<PlanFlaw>> {
-        if self.0.is_empty() { Ok(value) } else { Err(self.0) }
-    }
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const PLAN: &str = r#"
-plan: retail
-version: "2023-05"
-source_types: [PRODUCT]
-valid_from: 2023-05-01
-max_levels: 3
-rules:
-  - id: base
-    component: base
-    condition: {field: sale.currency, op: in, value: [CZK, EUR]}
-    calculation:
-      type: unilevel
-      levels:
-        - {level: 2, percentage: "1.50", min_rank: SILVER}
-        - {level: 1, percentage: "3.00", career_points_percentage: "10.00"}
-        - {level: 5, percentage: "1.00"}
-"#;
-
-    fn compile(yaml: &str) -> Result<RuleSet, Vec<PlanFlaw>> {
-        let ladder = Ladder::from_yaml("ranks: [MEMBER, SILVER]").unwrap();
-        let prague = Programme::parse_time_zone("Europe/Prague").unwrap();
-        let programme = Programme { time_zone: prague, ..Programme::default() };
-        RuleSet::compile(&PlanFile::from_yaml(yaml).unwrap(), &ladder, &programme)
-    }
-
-    #[test]
-    fn compiling_resolves_days_and_ranks() {
-        let rule_set = compile(PLAN).unwrap();
-        assert_eq!(rule_set.valid_from.to_rfc3339(), "2023-04-30T22:00:00+00:00");
-        let levels = &rule_set.rules[0].calculation.levels;
-        assert_eq!(levels.iter().map(|level| level.level).collect::<Vec<_>>(), [1, 2, 5]);
-        assert_eq!(levels[1].min_rank, Some(MinRank { name: "SILVER".into(), place: 1 }));
-        assert_eq!(rule_set.walk_depth(), 3, "never further than max_levels");
-    }
-
-    #[test]
-    fn l4_equal_content_is_the_same_rule_set() {
-        let rule_set = compile(PLAN).unwrap();
-        let content = rule_set.content();
-        assert_eq!(RuleSet::from_content(&content).unwrap(), rule_set);
-        assert_eq!(RuleSet::from_content(&content).unwrap().content(), content);
-        let same = compile(&PLAN.replace("\"3.00\"", "\"3.0\"")).unwrap();
-        assert_eq!(RuleSet::hash(&same.content()), RuleSet::hash(&content));
-        let other = compile(&PLAN.replace("\"3.00\"", "\"3.01\"")).unwrap();
-        assert_ne!(RuleSet::hash(&other.content()), RuleSet::hash(&content));
-    }
-
-    #[test]
-    fn every_flaw_is_named_with_its_place() {
-        let bad = PLAN
-            .replace("max_levels: 3", "max_levels: 0")
-            .replace("SILVER", "PLATINUM")
-            .replace("level: 5", "level: 1")
-            .replace("    component: base\n", "    component: base\n    valid_to: 2023-05-01\n");
-        let flaws = compile(&bad).unwrap_err();
-        let paths: Vec<_> = flaws.iter().map(|flaw| flaw.path.as_str()).collect();
-        assert_eq!(
-            paths,
-            [
-                "max_levels",
-                "rules[0].valid_to",
-                "rules[0].calculation.levels[0].min_rank",
-                "rules[0].calculation.levels[2].level",
-            ]
-        );
-    }
-
-    #[test]
-    fn rules_that_hold_together_differ_in_priority() {
-        let second = "
-  - id: promo
-    component: base
-    valid_from: 2023-06-01
-    calculation: {type: unilevel, levels: [{level: 1, percentage: \"5\"}]}
-";
-        let flaws = compile(&format!("{PLAN}{second}")).unwrap_err();
-        assert_eq!(flaws.len(), 1);
-        assert!(flaws[0].message.contains("\"base\" and \"promo\""), "{}", flaws[0]);
-        assert!(
-            compile(&format!("{PLAN}{}", second.replace("component: base", "component: promo")))
-                .is_ok()
-        );
-        let ended = PLAN.replace("    condition", "    valid_to: 2023-06-01\n    condition");
-        assert!(compile(&format!("{ended}{second}")).is_ok(), "half-open: they do not overlap");
-    }
-}
+#[path = "rule_set_tests.rs"]
+mod tests;

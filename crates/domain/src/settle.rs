@@ -2,43 +2,58 @@
 //!
 //! ```text
 //! sale + inputs (seller and upline as of the sale) + rule set
-//!    └─▶ per component: the valid, matching rule of highest priority
-//!           └─▶ per level it lists: offered = basis × percentage ÷ 100, rounded once
-//!                  └─▶ to the ancestor at that level, or to breakage with a reason
+//!    └─▶ each line of the sale (or the sale as a whole) chooses one rule a component: the valid,
+//!        matching one of highest priority                                        [choice]
+//!           └─▶ each chosen rule decides on the sum of what chose it              [calculation]
+//!                  └─▶ caps cut what is too much                                  [caps]
+//!                         └─▶ sponsors share direct rewards with the seller       [posting]
 //! ```
 //!
-//! Each level's offered amount goes whole to a member or whole to breakage, so for every sale and
-//! rule paid + breakage = offered (law L6).
+//! Every offer of a rule goes to a member or to breakage with a reason, and what caps cut is
+//! breakage too. So for every sale and rule paid + breakage = offered (law L6).
 
+mod choice;
+mod posting;
+mod version_1;
+
+use std::collections::BTreeMap;
+
+use chrono::TimeDelta;
 use thiserror::Error;
 use uuid::Uuid;
 
-use crate::amount::Amount;
+use crate::amount::{self, Amount};
+use crate::calculation::Deal;
 use crate::inputs::{Inputs, Visit};
-use crate::member::MemberStatus;
-use crate::plan::Basis;
-use crate::rule_set::{Level, Rule, RuleSet};
+use crate::rule_set::RuleSet;
 use crate::sale::Sale;
 
-/// The version of this arithmetic, stored with every outcome. A later correction becomes a new
-/// version beside this one, so that old outcomes still verify.
-pub const SEMANTICS_VERSION: i16 = 1;
+pub use self::choice::{Choice, Chosen, SaleView};
+
+/// The version of the arithmetic that makes outcomes now, stored with each of them. A correction
+/// becomes a new version beside this one, so that old outcomes still verify.
+///
+/// - 1: `unilevel` without compression, for whole sales.
+/// - 2: every calculation, lines, caps and reward splits. What version 1 knew pays the same.
+pub const SEMANTICS_VERSION: i16 = 2;
 
 /// What a sale was computed to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settlement {
-    /// What is paid, in the order of the rule set's rules and of levels.
+    /// What is paid, in the order of the rule set's rules and of their decisions.
     pub lines: Vec<Line>,
-    /// Every level of every rule that applied, and every ancestor visited.
+    /// What each rule that applied decided, about everybody visited and every offer.
     pub decisions: Vec<Decision>,
+    /// The rules that applied, with what of the sale chose them.
+    pub chosen: Vec<Chosen>,
     /// Components that have rules, but none that is valid and matches.
     pub unmatched_components: Vec<String>,
-    /// Money that was offered and that nobody qualified for.
+    /// Money that was offered and that nobody gets.
     pub breakage: Amount,
 }
 
 /// What a line is, in the ledger's words.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum EntryType {
     /// A share for a level of the upline.
     LevelCommission,
@@ -84,60 +99,222 @@ pub struct Line {
     pub amount: Amount,
     /// Career points.
     pub career_points: Amount,
+    /// The decision that it comes from, by its place.
+    pub decision: usize,
 }
 
-/// What one rule decided on one level.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// Money and career points.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Reward {
+    /// In the sale's currency.
+    pub money: Amount,
+    /// Career points.
+    pub points: Amount,
+}
+
+impl Reward {
+    /// Neither money nor points.
+    #[must_use]
+    pub fn is_nothing(self) -> bool {
+        self.money.is_zero() && self.points.is_zero()
+    }
+
+    /// The higher of each.
+    #[must_use]
+    pub fn max(self, other: Self) -> Self {
+        Self { money: self.money.max(other.money), points: self.points.max(other.points) }
+    }
+
+    /// The difference of each.
+    #[must_use]
+    pub fn checked_sub(self, other: Self) -> Option<Self> {
+        Some(Self {
+            money: self.money.checked_sub(other.money)?,
+            points: self.points.checked_sub(other.points)?,
+        })
+    }
+}
+
+/// Somebody on the way up, or the seller.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Beneficiary {
+    /// As they stood.
+    pub visit: Visit,
+    /// How far above the seller.
+    pub depth: u16,
+}
+
+/// What one rule decided about one person, or about an offer that nobody is there for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Decision {
     /// The rule, by its place in the rule set.
     pub rule: usize,
-    /// The level.
-    pub level: u8,
-    /// The ancestor who stands there, if the upline reaches so far.
-    pub ancestor: Option<Visit>,
-    /// Money that the rule offers on this level.
-    pub offered: Amount,
-    /// Career points that the rule offers on this level.
-    pub offered_points: Amount,
+    /// The level; 0 is the seller.
+    pub level: u16,
+    /// Who; `None`: the upline does not reach so far.
+    pub beneficiary: Option<Beneficiary>,
+    /// What was on offer here. Nothing when the offer stays open for the next member.
+    pub offered: Reward,
     /// Who gets it.
     pub verdict: Verdict,
+    /// Which of the rule's rates was taken, by its place, where there are several.
+    pub rate: Option<usize>,
+    /// Differential: the highest rate below, by its place.
+    pub floor: Option<usize>,
+    /// What caps cut of the money that was taken.
+    pub capped: Amount,
 }
 
-/// Whether the offered amount was paid.
+/// What became of an offer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// To the ancestor.
-    Paid,
-    /// To nobody, for this reason.
+    /// The member takes this of it; the rest is breakage, `rate_below_top`.
+    Paid(Reward),
+    /// Nobody gets it, for this reason.
     NotPaid(Reason),
+    /// The member does not get it for this reason, and it goes on to the next one.
+    Passed(Reason, Passage),
 }
 
-/// Why an ancestor gets nothing on a level.
+/// How an offer goes on to the next member.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Passage {
+    /// Compression: the member uses up no level.
+    Compressed,
+    /// The level rolls up.
+    RolledUp,
+}
+
+/// Why somebody gets nothing, or why money is breakage.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Reason {
     /// The member's status is not `ACTIVE`.
     Inactive,
-    /// The member's rank is below the level's `min_rank`.
+    /// The member's rank is below what the level asks for.
     UnderRank,
-    /// The upline ends below this level.
+    /// The rule's eligibility does not admit the member.
+    Ineligible,
+    /// The upline ends below.
     NoUpline,
-    /// The rule does not list this level.
+    /// The rule does not list this level, or the sale is below the first tier.
     NoTier,
-    /// The level's share of this sale rounds to nothing.
+    /// The share of this sale rounds to nothing.
     Zero,
+    /// Higher ranks would get more; nobody of such a rank was there.
+    RateBelowTop,
+    /// Differential: the member's rate is not above the highest below.
+    NotHigher,
+    /// Differential: the seller's own rate counts, but is not paid here.
+    Counted,
+    /// Fast start: the seller joined too long ago.
+    OutsideWindow,
+    /// The rule has no amount or point value in the sale's currency.
+    NoRate,
+    /// A cap of the plan cut it.
+    Capped,
 }
 
 impl Reason {
-    /// The name in programs' output.
+    /// Every reason.
+    pub const ALL: [Self; 12] = [
+        Self::Inactive,
+        Self::UnderRank,
+        Self::Ineligible,
+        Self::NoUpline,
+        Self::NoTier,
+        Self::Zero,
+        Self::RateBelowTop,
+        Self::NotHigher,
+        Self::Counted,
+        Self::OutsideWindow,
+        Self::NoRate,
+        Self::Capped,
+    ];
+
+    /// The name in programs' output and in scenarios.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
             Self::Inactive => "inactive",
             Self::UnderRank => "under_rank",
+            Self::Ineligible => "ineligible",
             Self::NoUpline => "no_upline",
             Self::NoTier => "no_tier",
             Self::Zero => "zero",
+            Self::RateBelowTop => "rate_below_top",
+            Self::NotHigher => "not_higher",
+            Self::Counted => "counted",
+            Self::OutsideWindow => "outside_window",
+            Self::NoRate => "no_rate",
+            Self::Capped => "capped",
         }
+    }
+}
+
+impl Passage {
+    /// Every way.
+    pub const ALL: [Self; 2] = [Self::Compressed, Self::RolledUp];
+
+    /// The name in programs' output and in scenarios.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Compressed => "compressed",
+            Self::RolledUp => "rolled_up",
+        }
+    }
+}
+
+impl Decision {
+    /// Why the member gets nothing, by name: a passage goes before the reason behind it.
+    #[must_use]
+    pub fn reason_name(&self) -> Option<&'static str> {
+        match self.verdict {
+            Verdict::Paid(taken) if taken.money == self.capped && taken.points.is_zero() => {
+                Some(Reason::Capped.name())
+            }
+            Verdict::Paid(_) => None,
+            Verdict::NotPaid(reason) => Some(reason.name()),
+            Verdict::Passed(_, passage) => Some(passage.name()),
+        }
+    }
+
+    /// The money that is breakage, by reason.
+    pub fn breakage(&self) -> impl Iterator<Item = (Reason, Amount)> {
+        let lost = match self.verdict {
+            Verdict::NotPaid(reason) => [Some((reason, self.offered.money)), None],
+            Verdict::Passed(..) => [None, None],
+            Verdict::Paid(taken) => [
+                // Nobody takes more than is offered, so the difference fits.
+                self.offered
+                    .money
+                    .checked_sub(taken.money)
+                    .map(|rest| (Reason::RateBelowTop, rest)),
+                Some((Reason::Capped, self.capped)),
+            ],
+        };
+        lost.into_iter().flatten().filter(|(_, money)| !money.is_zero())
+    }
+}
+
+impl Settlement {
+    /// Money that nobody gets, by reason.
+    #[must_use]
+    pub fn breakage_by_reason(&self) -> BTreeMap<Reason, Amount> {
+        let mut by_reason: BTreeMap<Reason, Amount> = BTreeMap::new();
+        for (reason, money) in self.decisions.iter().flat_map(Decision::breakage) {
+            let sum = by_reason.entry(reason).or_default();
+            // Part of the settlement's breakage, which fits.
+            *sum = sum.checked_add(money).unwrap_or(*sum);
+        }
+        by_reason
+    }
+
+    /// How many ancestors were visited.
+    #[must_use]
+    pub fn visited(&self) -> usize {
+        let depths = self.decisions.iter().filter_map(|decision| decision.beneficiary);
+        usize::from(depths.map(|who| who.depth).max().unwrap_or(0))
     }
 }
 
@@ -161,135 +338,88 @@ pub enum Unsettleable {
         second: String,
     },
     /// Sums beyond what an amount can hold.
-    #[error("the sale's breakage has more digits than the ledger can hold")]
+    #[error("{OutOfRange}")]
     OutOfRange,
+}
+
+/// Why an outcome cannot be computed again.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum Unrepeatable {
+    /// It could not have been computed by these rules at all.
+    #[error("cannot be computed again: {0}")]
+    Unsettleable(#[from] Unsettleable),
+    /// Made by arithmetic that this program does not know.
+    #[error(
+        "computed by version {0} of the arithmetic; this program knows 1 to {SEMANTICS_VERSION}"
+    )]
+    Semantics(i16),
+    /// A rule set or a sale that version 1 never knew.
+    #[error("cannot be computed again: version 1 of the arithmetic knows no {0}")]
+    BeyondVersion1(&'static str),
+}
+
+/// Sums beyond what an amount can hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[error("what the sale offers has more digits than the ledger can hold")]
+pub struct OutOfRange;
+
+impl From<OutOfRange> for Unsettleable {
+    fn from(_: OutOfRange) -> Self {
+        Self::OutOfRange
+    }
 }
 
 /// Computes the outcome of one sale. Pure: the same arguments give the same result (law L4).
 pub fn settle(sale: &Sale, inputs: &Inputs, rules: &RuleSet) -> Result<Settlement, Unsettleable> {
-    let mut settlement = Settlement {
-        lines: Vec::new(),
-        decisions: Vec::new(),
-        unmatched_components: Vec::new(),
-        breakage: Amount::ZERO,
-    };
-    for (rule, component) in rules_to_apply(sale, rules)? {
-        match rule {
-            Some(rule) => apply(rule, sale, inputs, rules, &mut settlement)?,
-            None => settlement.unmatched_components.push(component.to_owned()),
-        }
+    let Choice { chosen, unmatched_components } = choice::choose(sale, inputs, rules)?;
+    let mut decisions = Vec::new();
+    for choice in &chosen {
+        let rule = &rules.rules[choice.rule];
+        let deal = choice.deal(sale, inputs, rules);
+        rule.calculation.as_calculate().decide(&deal, &mut decisions)?;
     }
-    Ok(settlement)
+    let lines = posting::post(sale, inputs, rules, &mut decisions)?;
+    let breakage = decisions.iter().flat_map(Decision::breakage).map(|(_, money)| money);
+    let breakage = amount::sum(breakage).ok_or(OutOfRange)?;
+    Ok(Settlement { lines, decisions, chosen, unmatched_components, breakage })
 }
 
-/// For each component in the order of the file, the rule that pays, if any matches.
-fn rules_to_apply<'a>(
-    sale: &Sale,
-    rules: &'a RuleSet,
-) -> Result<Vec<(Option<usize>, &'a str)>, Unsettleable> {
-    let mut components: Vec<(Option<usize>, &str)> = Vec::new();
-    let mut any_valid = false;
-    for (index, rule) in rules.rules.iter().enumerate() {
-        if !components.iter().any(|(_, name)| *name == rule.component) {
-            components.push((None, &rule.component));
-        }
-        if !rule.is_valid_at(sale.as_of) {
-            continue;
-        }
-        any_valid = true;
-        if !rule.matches(sale) {
-            continue;
-        }
-        for (chosen, name) in &mut components {
-            if *name == rule.component {
-                *chosen = Some(stronger(*chosen, index, rules)?);
-            }
-        }
-    }
-    if any_valid {
-        Ok(components)
-    } else {
-        let (plan, version) = (rules.plan.clone(), rules.version.clone());
-        Err(Unsettleable::NoRule { plan, version })
-    }
-}
-
-fn stronger(chosen: Option<usize>, index: usize, set: &RuleSet) -> Result<usize, Unsettleable> {
-    let Some(other) = chosen else { return Ok(index) };
-    let (first, second): (&Rule, &Rule) = (&set.rules[other], &set.rules[index]);
-    match first.priority.cmp(&second.priority) {
-        std::cmp::Ordering::Less => Ok(index),
-        std::cmp::Ordering::Greater => Ok(other),
-        std::cmp::Ordering::Equal => {
-            Err(Unsettleable::AmbiguousRules { first: first.id.clone(), second: second.id.clone() })
-        }
-    }
-}
-
-/// Walks the upline by one rule, level by level.
-fn apply(
-    index: usize,
+/// Computes an outcome again by the arithmetic that made it.
+pub fn settle_as(
+    semantics: i16,
     sale: &Sale,
     inputs: &Inputs,
     rules: &RuleSet,
-    settlement: &mut Settlement,
-) -> Result<(), Unsettleable> {
-    let calculation = &rules.rules[index].calculation;
-    let basis = match calculation.basis {
-        Basis::Amount => sale.amount,
-        Basis::Volume => sale.volume,
-    };
-    for number in 1..=rules.walk_depth() {
-        let listed = calculation.levels.iter().find(|level| level.level == number);
-        let ancestor = inputs.at(usize::from(number));
-        let (offered, offered_points) = listed.map_or((Amount::ZERO, Amount::ZERO), |level| {
-            let share = |percentage| rules.rounding.share(basis, percentage);
-            (share(level.percentage), share(level.career_points_percentage))
-        });
-        let verdict = match (listed, ancestor) {
-            (None, None) => continue,
-            (None, Some(_)) => Verdict::NotPaid(Reason::NoTier),
-            (Some(_), None) => Verdict::NotPaid(Reason::NoUpline),
-            (Some(level), Some(ancestor)) => judge(level, ancestor, offered, offered_points),
-        };
-        match (verdict, ancestor) {
-            (Verdict::Paid, Some(ancestor)) => settlement.lines.push(Line {
-                member_id: ancestor.member_id,
-                entry_type: EntryType::LevelCommission,
-                level: u16::from(number),
-                depth: u16::from(number),
-                rule: index,
-                amount: offered,
-                career_points: offered_points,
-            }),
-            _ => {
-                settlement.breakage =
-                    settlement.breakage.checked_add(offered).ok_or(Unsettleable::OutOfRange)?;
-            }
-        }
-        settlement.decisions.push(Decision {
-            rule: index,
-            level: number,
-            ancestor: ancestor.copied(),
-            offered,
-            offered_points,
-            verdict,
-        });
+) -> Result<Settlement, Unrepeatable> {
+    match semantics {
+        1 => version_1::settle(sale, inputs, rules),
+        SEMANTICS_VERSION => Ok(settle(sale, inputs, rules)?),
+        other => Err(Unrepeatable::Semantics(other)),
     }
-    Ok(())
 }
 
-/// Whether an ancestor takes what a level offers.
-fn judge(level: &Level, ancestor: &Visit, money: Amount, points: Amount) -> Verdict {
-    if ancestor.status != MemberStatus::Active {
-        Verdict::NotPaid(Reason::Inactive)
-    } else if !level.admits(ancestor.rank) {
-        Verdict::NotPaid(Reason::UnderRank)
-    } else if money.is_zero() && points.is_zero() {
-        Verdict::NotPaid(Reason::Zero)
-    } else {
-        Verdict::Paid
+impl Chosen {
+    /// The sale as the chosen rule sees it.
+    #[must_use]
+    pub fn deal<'a>(&self, sale: &'a Sale, inputs: &'a Inputs, rules: &'a RuleSet) -> Deal<'a> {
+        Deal {
+            rule: self.rule,
+            sale,
+            inputs,
+            amount: self.amount,
+            volume: self.volume,
+            max_levels: rules.max_levels,
+            rounding: rules.rounding,
+            eligibility: rules.rules[self.rule].eligibility.as_ref(),
+        }
     }
+}
+
+/// Whole 24-hour days from joining to the sale; none before joining.
+pub(crate) fn days_since_joining(visit: &Visit, sale: &Sale) -> Option<Amount> {
+    let elapsed = sale.as_of.signed_duration_since(visit.joined_at?);
+    let days = elapsed.max(TimeDelta::zero()).num_days();
+    Amount::from_units(i128::from(days) * 10_000)
 }
 
 #[cfg(test)]

@@ -4,26 +4,22 @@
 //! of members are those of today.
 
 mod settled;
-mod text;
 mod waiting;
 
 use std::process::ExitCode;
 
 use anyhow::bail;
+use domain::explain::{Explanation, People, Person, SaleFacts, render};
 use domain::period::Programme;
 use domain::sale;
-use serde::Serialize;
 use store::enrolment::Member;
 use store::events::{self, EventDetail};
 use store::{PgConnection, StoreError, audit, programme, tree};
 use uuid::Uuid;
 
-pub(crate) use self::settled::Settled;
-pub(crate) use self::text::render;
-pub(crate) use self::waiting::Waiting;
-use crate::calendar;
 use crate::connection::DatabaseArgs;
 use crate::output::{self, FormatArgs};
+use domain::calendar;
 
 /// `lineage explain`
 #[derive(Debug, clap::Args)]
@@ -48,67 +44,14 @@ pub(crate) struct Args {
     output: FormatArgs,
 }
 
-/// A sale and what became of it.
-#[derive(Clone, Debug, Serialize)]
-pub(crate) struct Explanation {
-    /// What happened.
-    pub(crate) sale: SaleFacts,
-    /// `settled`, `retrying`, `dead`, `discarded` or `unsettled`.
-    pub(crate) state: String,
-    /// What it was computed to.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) settled: Option<Settled>,
-    /// Why it was not.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) waiting: Option<Waiting>,
-}
-
-/// The facts of a sale.
-#[derive(Clone, Debug, Serialize)]
-pub(crate) struct SaleFacts {
-    pub(crate) event_id: Uuid,
-    pub(crate) source: String,
-    pub(crate) external_id: String,
-    pub(crate) seller: Person,
-    pub(crate) amount: String,
-    pub(crate) volume: String,
-    pub(crate) currency: String,
-    pub(crate) source_type: &'static str,
-    pub(crate) product_id: Option<String>,
-    pub(crate) occurred_at: String,
-    pub(crate) recorded_at: String,
-    pub(crate) as_of: String,
-    /// `as_of` in the programme's time zone.
-    #[serde(skip)]
-    pub(crate) moment: String,
-    pub(crate) period: String,
-}
-
-/// A member by id and by the names of today.
-#[derive(Clone, Debug, Serialize)]
-pub(crate) struct Person {
-    pub(crate) id: Uuid,
-    pub(crate) external_id: Option<String>,
-    pub(crate) name: Option<String>,
-}
-
-/// The members that an explanation speaks of.
-pub(crate) struct People(Vec<Member>);
-
-impl People {
-    async fn find(conn: &mut PgConnection, ids: &[Uuid]) -> Result<Self, StoreError> {
-        Ok(Self(tree::members(conn, ids, None).await?))
-    }
-
-    /// The person of that id; without names when they were erased or never enrolled.
-    fn person(&self, id: Uuid) -> Person {
-        let member = self.0.iter().find(|member| member.id == id);
-        Person {
-            id,
-            external_id: member.and_then(|member| member.external_id.clone()),
-            name: member.and_then(|member| member.name.clone()),
-        }
-    }
+/// Everybody of these ids, by the names of today.
+async fn find_people(conn: &mut PgConnection, ids: &[Uuid]) -> Result<People, StoreError> {
+    let person = |member: Member| Person {
+        id: member.id,
+        external_id: member.external_id,
+        name: member.name,
+    };
+    Ok(People(tree::members(conn, ids, None).await?.into_iter().map(person).collect()))
 }
 
 pub(crate) async fn run(args: &Args, database: &DatabaseArgs) -> anyhow::Result<ExitCode> {
@@ -141,10 +84,10 @@ pub(crate) async fn load(
     let Some(event) = events::find(conn, event_id).await? else { return Ok(None) };
     let calendar = programme::get(conn).await?;
     let Some(outcome) = audit::outcome(conn, event_id).await? else {
-        let people = People::find(conn, &[event.facts.member_id]).await?;
+        let people = find_people(conn, &[event.facts.member_id]).await?;
         return Ok(Some(Explanation {
             sale: sale_facts(&event, &people, event.facts.member_id, &calendar),
-            waiting: Some(Waiting::of(&event, &calendar)),
+            waiting: Some(waiting::of(&event, &calendar)),
             settled: None,
             state: event.state,
         }));

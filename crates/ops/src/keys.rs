@@ -8,9 +8,9 @@ use secrecy::ExposeSecret as _;
 use serde_json::json;
 use store::keys::{self, Scope};
 
-use crate::calendar;
 use crate::connection::DatabaseArgs;
 use crate::output::{self, Format, FormatArgs, print_text, remark};
+use domain::calendar;
 
 /// `lineage keys …`
 #[derive(Debug, Subcommand)]

@@ -1,7 +1,6 @@
 //! `lineage`: the operator's command line. Not needed at run time.
 
 mod bench;
-mod calendar;
 mod cli;
 mod connection;
 mod demo;

@@ -1,7 +1,6 @@
 //! `lineage plan`: what is paid, as data.
 
 mod apply;
-mod condition;
 mod file;
 mod line;
 mod list;
@@ -14,8 +13,7 @@ use clap::Subcommand;
 use crate::connection::{BellArgs, DatabaseArgs};
 use crate::output::FormatArgs;
 
-pub(crate) use self::condition::phrase;
-pub(crate) use self::show::{basis, pays};
+pub(crate) use self::show::pays;
 
 /// `lineage plan …`
 #[derive(Debug, Subcommand)]

@@ -4,7 +4,7 @@
 use domain::inputs::Inputs;
 use domain::period::Programme;
 use domain::rule_book::PlanVersion;
-use domain::settle::{self, Line, SEMANTICS_VERSION, Settlement};
+use domain::settle::{self, Line, Settlement};
 use store::audit::{StoredLine, StoredOutcome};
 
 /// Computes the outcome again. The error says why that is impossible.
@@ -12,15 +12,9 @@ pub(crate) fn settlement<'a>(
     stored: &'a StoredOutcome,
     version: &PlanVersion,
 ) -> Result<(&'a Inputs, Settlement), String> {
-    if stored.semantics != SEMANTICS_VERSION {
-        return Err(format!(
-            "computed by version {} of the arithmetic, this lineage knows {SEMANTICS_VERSION}",
-            stored.semantics
-        ));
-    }
     let inputs = stored.inputs.as_ref().map_err(Clone::clone)?;
-    let settlement = settle::settle(&stored.sale, inputs, &version.rule_set)
-        .map_err(|error| format!("cannot be computed again: {error}"))?;
+    let settlement = settle::settle_as(stored.semantics, &stored.sale, inputs, &version.rule_set)
+        .map_err(|error| error.to_string())?;
     Ok((inputs, settlement))
 }
 

@@ -5,6 +5,7 @@ use domain::member::MemberStatus;
 use domain::plan::PlanFile;
 use domain::rule_set::RuleSet;
 use domain::sale::{Sale, SourceType};
+use domain::settle::SEMANTICS_VERSION;
 use rust_decimal::Decimal;
 use uuid::Uuid;
 

@@ -159,10 +159,9 @@ fn compute(event: &mut Unsettled, book: &RuleBook) -> Result<Outcome, (Cause, Fa
     let version = book
         .version_for(&event.sale)
         .map_err(|error| failure(event, Cause::NoPlan, &error, None))?;
-    let reads = version.rule_set.reads();
-    inputs.keep_read(usize::from(reads.depth), reads.joined_at);
     let settlement = domain::settle::settle(&event.sale, &inputs, &version.rule_set)
         .map_err(|error| failure(event, Cause::from(&error), &error, None))?;
+    inputs.keep_read(settlement.visited(), version.rule_set.reads().joined_at);
     let earned_period = event.sale.earned_period.first_day();
     let lines = settlement.lines.into_iter().map(|line| LedgerLine {
         rule_number: version.rule_numbers[line.rule],

@@ -1,53 +1,33 @@
 //! Why an event is not settled, and what would repair that.
 
+use domain::explain::Waiting;
 use domain::period::Programme;
-use serde::Serialize;
 use store::events::EventDetail;
 
-use crate::calendar;
+use domain::calendar;
 
-/// An event without an outcome.
-#[derive(Clone, Debug, Serialize)]
-pub(crate) struct Waiting {
-    /// The cause by its name; `None`: it was not tried yet.
-    pub(crate) cause: Option<String>,
-    /// The last error in words.
-    pub(crate) last_error: Option<String>,
-    /// Failed attempts so far.
-    pub(crate) attempts: i32,
-    /// When the next one is due.
-    pub(crate) next_attempt_at: Option<String>,
-    /// The same in the programme's time zone.
-    #[serde(skip)]
-    pub(crate) next_attempt: Option<String>,
-    /// What would repair it.
-    pub(crate) remedy: String,
-}
-
-impl Waiting {
-    /// Says why the event waits.
-    pub(super) fn of(event: &EventDetail, programme: &Programme) -> Self {
-        let Some(failure) = &event.failure else {
-            return Self {
-                cause: None,
-                last_error: None,
-                attempts: 0,
-                next_attempt_at: None,
-                next_attempt: None,
-                remedy: "No worker has tried it yet. If that lasts, see whether workers run: a \
-                         sweep finds what is older than ten seconds."
-                    .to_owned(),
-            };
+/// Says why the event waits.
+pub(super) fn of(event: &EventDetail, programme: &Programme) -> Waiting {
+    let Some(failure) = &event.failure else {
+        return Waiting {
+            cause: None,
+            last_error: None,
+            attempts: 0,
+            next_attempt_at: None,
+            next_attempt: None,
+            remedy: "No worker has tried it yet. If that lasts, see whether workers run: a sweep \
+                     finds what is older than ten seconds."
+                .to_owned(),
         };
-        let next = failure.next_attempt_at;
-        Self {
-            cause: Some(failure.cause.clone()),
-            last_error: Some(failure.last_error.clone()),
-            attempts: failure.attempts,
-            next_attempt_at: next.map(calendar::rfc3339),
-            next_attempt: next.map(|at| calendar::moment(programme, at)),
-            remedy: remedy(&failure.cause, event),
-        }
+    };
+    let next = failure.next_attempt_at;
+    Waiting {
+        cause: Some(failure.cause.clone()),
+        last_error: Some(failure.last_error.clone()),
+        attempts: failure.attempts,
+        next_attempt_at: next.map(calendar::rfc3339),
+        next_attempt: next.map(|at| calendar::moment(programme, at)),
+        remedy: remedy(&failure.cause, event),
     }
 }
 

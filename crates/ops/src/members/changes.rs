@@ -19,7 +19,8 @@ use super::flaws::{self, Flaw, Flaws};
 use super::order::OrderArgs;
 use super::rows::Meaning;
 use crate::connection::DatabaseArgs;
-use crate::{calendar, input, output, progress};
+use crate::{input, output, progress};
+use domain::calendar;
 
 /// `lineage members changes …`
 #[derive(Debug, Subcommand)]

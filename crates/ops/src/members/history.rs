@@ -12,9 +12,9 @@ use uuid::Uuid;
 
 use super::question::{self, Question};
 use super::view::plain;
-use crate::calendar;
 use crate::connection::DatabaseArgs;
 use crate::output::{self, FormatArgs};
+use domain::calendar;
 
 /// Whose history.
 #[derive(Debug, clap::Args)]

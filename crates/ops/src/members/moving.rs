@@ -13,9 +13,9 @@ use uuid::Uuid;
 use super::order::{EffectiveArgs, OrderArgs};
 use super::question::{self, Question};
 use super::view::MemberView;
-use crate::calendar;
 use crate::connection::DatabaseArgs;
 use crate::output;
+use domain::calendar;
 
 /// Who moves where.
 #[derive(Debug, clap::Args)]

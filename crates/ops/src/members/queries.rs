@@ -11,10 +11,10 @@ use uuid::Uuid;
 
 use super::question::{self, AskArgs, Question};
 use super::view::{self, MemberView, PlacedMember};
-use crate::calendar;
 use crate::connection::DatabaseArgs;
 use crate::failure;
 use crate::output::{self, remark};
+use domain::calendar;
 
 /// Members that one answer lists at most.
 const LIMIT_MAX: i64 = 100_000;

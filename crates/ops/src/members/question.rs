@@ -12,8 +12,8 @@ use uuid::Uuid;
 use super::flaws::quote;
 use super::moment::Moment;
 use super::view::{MemberView, PlacedMember};
-use crate::calendar;
 use crate::output::FormatArgs;
+use domain::calendar;
 
 /// When, and how to say it.
 #[derive(Clone, Copy, Debug, clap::Args)]

@@ -13,7 +13,8 @@ use super::order::{EffectiveArgs, OrderArgs};
 use super::question::{self, Question};
 use super::view::MemberView;
 use crate::connection::DatabaseArgs;
-use crate::{calendar, output};
+use crate::output;
+use domain::calendar;
 
 /// Whose state changes, and to what.
 #[derive(Debug, clap::Args)]

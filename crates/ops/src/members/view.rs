@@ -6,7 +6,8 @@ use serde::Serialize;
 use store::enrolment::Member;
 use uuid::Uuid;
 
-use crate::{calendar, output};
+use crate::output;
+use domain::calendar;
 
 /// A member as they are, or were.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]

@@ -13,10 +13,10 @@ use store::{PgConnection, StoreError, database, programme};
 
 use super::file::Source;
 use super::{ApplyArgs, CheckArgs};
-use crate::calendar;
 use crate::connection::DatabaseArgs;
 use crate::output;
 use crate::ranks;
+use domain::calendar;
 
 pub(super) async fn check(args: &CheckArgs, database: &DatabaseArgs) -> anyhow::Result<ExitCode> {
     let source = Source::read(&args.file)?;
@@ -126,7 +126,7 @@ fn describe(rule_set: &RuleSet, number: Option<i32>, valid_to: Option<DateTime<U
         "valid_from": calendar::rfc3339(rule_set.valid_from),
         "valid_to": valid_to.map(calendar::rfc3339),
         "rules": rule_set.rules.len(),
-        "levels": rule_set.walk_depth(),
+        "levels": rule_set.reads().depth,
     })
 }
 
@@ -140,7 +140,7 @@ fn facts(
     rows.extend(number.map(|number| ("number", number.to_string())));
     rows.push(("hash", RuleSet::hash(&rule_set.content()).to_string()));
     rows.push(("valid", validity(rule_set.valid_from, valid_to, programme)));
-    let (rules, levels) = (rule_set.rules.len(), rule_set.walk_depth());
+    let (rules, levels) = (rule_set.rules.len(), rule_set.reads().depth);
     rows.push(("rules", format!("{rules}, paying up to {levels} level(s)")));
     output::facts(&rows)
 }

@@ -8,9 +8,9 @@ use store::plans::{self, Listed};
 use store::{StoreError, programme};
 
 use super::pays;
-use crate::calendar;
 use crate::connection::DatabaseArgs;
 use crate::output::{self, Format};
+use domain::calendar;
 
 /// Digits of a hash that tell versions apart for people.
 const HASH_DIGITS: usize = 12;

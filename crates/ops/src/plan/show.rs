@@ -6,16 +6,15 @@ use anyhow::bail;
 use chrono::{DateTime, Utc};
 use domain::amount::{Rounding, RoundingMode};
 use domain::period::Programme;
-use domain::plan::Basis;
 use domain::rule_set::{Rule, RuleSet};
 use store::plans::{self, Listed};
 use store::{StoreError, programme};
 
 use super::apply::validity;
-use super::{ShowArgs, condition, list};
-use crate::calendar;
+use super::{ShowArgs, list};
 use crate::connection::DatabaseArgs;
 use crate::output::{self, Format, print_text};
+use domain::calendar;
 
 pub(super) async fn run(args: &ShowArgs, database: &DatabaseArgs) -> anyhow::Result<ExitCode> {
     let pool = database.connect().await?;
@@ -96,24 +95,34 @@ fn rule_text(rule: &Rule, rule_set: &RuleSet, programme: &Programme) -> String {
         || "as long as the version".to_owned(),
         |end| format!("until {} (exclusive)", calendar::beginning(programme, end)),
     );
-    let sales = rule.condition.as_ref().map_or_else(|| "all".to_owned(), condition::phrase);
-    text.push_str(&output::facts(&[
-        ("  component", format!("{}, priority {}", rule.component, rule.priority)),
-        ("  valid", format!("from {from} {until}")),
-        ("  sales", sales),
-        ("  share of", format!("the sale's {}", basis(rule.calculation.basis))),
-    ]));
-    let rows = rule.calculation.levels.iter().map(|level| {
-        let lowest = level.min_rank.as_ref().map_or("any", |rank| rank.name.as_str());
-        let unpaid = level.level > rule_set.max_levels;
-        vec![
-            format!("  {}", level.level),
-            format!("{} %", level.percentage),
-            format!("{} %", level.career_points_percentage),
-            format!("{lowest}{}", if unpaid { " (beyond max_levels: not paid)" } else { "" }),
-        ]
+    let sales = rule
+        .condition
+        .as_ref()
+        .map_or_else(|| "all".to_owned(), domain::condition::Condition::phrase);
+    let description = rule.calculation.as_calculate().describe(rule_set.max_levels);
+    let mut facts = vec![
+        ("component", format!("{}, priority {}", rule.component, rule.priority)),
+        ("valid", format!("from {from} {until}")),
+        ("sales", sales),
+    ];
+    if let Some(eligibility) = &rule.eligibility {
+        facts.push(("members", eligibility.phrase()));
+    }
+    facts.push(("pays", rule.calculation.type_name().to_owned()));
+    facts.extend(description.facts);
+    for line in output::facts(&facts).lines() {
+        text.extend(["  ", line, "\n"]);
+    }
+    if description.header.is_empty() {
+        return text;
+    }
+    let mut header = description.header;
+    let first = format!("  {}", header.remove(0));
+    let header: Vec<&str> = std::iter::once(first.as_str()).chain(header).collect();
+    let rows = description.rows.into_iter().map(|mut row| {
+        row[0].insert_str(0, "  ");
+        row
     });
-    let header = ["  level", "money", "career points", "lowest rank"];
     text.push_str(&output::table(&header, &[0, 1, 2], rows.collect()));
     text
 }
@@ -125,14 +134,6 @@ pub(crate) fn pays(rule_set: &RuleSet) -> String {
     }
     let names: Vec<&str> = rule_set.source_types.iter().map(|kind| kind.name()).collect();
     names.join(", ")
-}
-
-/// What percentages are taken of.
-pub(crate) fn basis(basis: Basis) -> &'static str {
-    match basis {
-        Basis::Amount => "amount",
-        Basis::Volume => "volume",
-    }
 }
 
 fn rounding(rounding: Rounding) -> String {

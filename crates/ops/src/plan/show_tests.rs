@@ -60,6 +60,7 @@ Rule base: Base commission
   component  base, priority 10
   valid      from 2023-05-01 as long as the version
   sales      sale.currency in CZK, EUR
+  pays       unilevel
   share of   the sale's amount
   level    money  career points  lowest rank
       1   3.00 %        10.00 %  any

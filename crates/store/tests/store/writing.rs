@@ -25,6 +25,7 @@ async fn ledger_lines_come_back_as_they_were_written() {
             level: 3,
             depth: 4,
             rule: 0,
+            decision: 0,
             amount: Amount::parse(text).unwrap(),
             career_points: Amount::parse("1.5").unwrap(),
         },

@@ -2,7 +2,6 @@
 
 use super::settled::{AppliedRule, LevelStory, Standing};
 use super::{Explanation, Person, SaleFacts, Settled, Waiting};
-use crate::output::facts;
 
 /// Columns of a terminal.
 const WIDTH: usize = 80;
@@ -12,7 +11,8 @@ const NAME_WIDTH: usize = 40;
 const RANK_WIDTH: usize = 14;
 
 /// The explanation as a text.
-pub(crate) fn render(explanation: &Explanation) -> String {
+#[must_use]
+pub fn render(explanation: &Explanation) -> String {
     let mut text = sale(&explanation.sale, explanation.settled.as_ref(), &explanation.state);
     if let Some(waiting) = &explanation.waiting {
         text.push_str(&waiting_text(waiting));
@@ -82,12 +82,14 @@ fn settled_text(settled: &Settled, sale: &SaleFacts) -> String {
     let mut rows = vec![
         ("  offered", format!("{} {currency}", settled.offered)),
         ("  paid", format!("{} {currency}", settled.paid)),
-        ("  breakage", format!("{} {currency} that nobody qualified for", settled.breakage)),
+        ("  breakage", format!("{} {currency}{}", settled.breakage, reasons(settled))),
     ];
     if settled.career_points != "0.0000" {
         rows.push(("  points", format!("{} career points credited", settled.career_points)));
     }
-    text.push_str(&facts(&rows));
+    for row in facts(&rows).lines() {
+        text.push_str(&wrap_row(row, 13));
+    }
     if !settled.differences.is_empty() {
         text.push_str("\nTHE LEDGER DIFFERS from this computation; run `lineage verify`:\n");
         for difference in &settled.differences {
@@ -95,6 +97,13 @@ fn settled_text(settled: &Settled, sale: &SaleFacts) -> String {
         }
     }
     text
+}
+
+/// Breakage by its reasons: `: under_rank 2.9985, no_upline 1.9990`.
+fn reasons(settled: &Settled) -> String {
+    let each = settled.breakage_by_reason.iter();
+    let each: Vec<String> = each.map(|(reason, money)| format!("{reason} {money}")).collect();
+    if each.is_empty() { String::new() } else { format!(": {}", each.join(", ")) }
 }
 
 fn rule_text(rule: &AppliedRule, currency: &str, with_sum: bool) -> String {
@@ -129,12 +138,14 @@ fn standing(standing: &Standing) -> String {
 
 /// The name and what the company calls the member; the id where there is neither.
 fn person(person: &Person) -> String {
-    let label = match (&person.name, &person.external_id) {
-        (Some(name), Some(external_id)) => format!("{name} ({external_id})"),
-        (Some(only), None) | (None, Some(only)) => only.clone(),
-        (None, None) => person.id.to_string(),
-    };
-    clip(&label, NAME_WIDTH)
+    clip(&person.label(), NAME_WIDTH)
+}
+
+/// Names and values below one another, the values aligned.
+fn facts(rows: &[(&str, String)]) -> String {
+    let width = rows.iter().map(|(name, _)| name.chars().count()).max().unwrap_or(0);
+    let lines = rows.iter().map(|(name, value)| format!("{name:<width$}  {value}\n"));
+    lines.collect::<Vec<_>>().concat()
 }
 
 /// At most so many characters.
@@ -143,6 +154,12 @@ fn clip(text: &str, width: usize) -> String {
         Some(_) => text.chars().take(width - 1).chain(['…']).collect(),
         None => text.to_owned(),
     }
+}
+
+/// Breaks a row of facts, its further lines below the value.
+fn wrap_row(row: &str, value_at: usize) -> String {
+    let (name, value) = row.split_at(row.len().min(value_at - 1));
+    wrap(value, name, &" ".repeat(value_at - 1))
 }
 
 /// Breaks a text at blanks, so that no line is longer than it must be.

@@ -1,18 +1,16 @@
-use domain::amount::Amount;
-use domain::inputs::{Inputs, Visit};
-use domain::ladder::{Ladder, Rank};
-use domain::member::MemberStatus;
-use domain::period::Programme;
-use domain::plan::PlanFile;
-use domain::rule_book::PlanVersion;
-use domain::rule_set::RuleSet;
-use domain::sale::{Sale, SourceType};
-use domain::settle;
-use store::enrolment::Member;
+use crate::amount::Amount;
+use crate::inputs::{Inputs, Visit};
+use crate::ladder::{Ladder, Rank};
+use crate::member::MemberStatus;
+use crate::period::Programme;
+use crate::plan::PlanFile;
+use crate::rule_book::PlanVersion;
+use crate::rule_set::RuleSet;
+use crate::sale::{Sale, SourceType};
+use crate::settle;
 use uuid::Uuid;
 
-use super::super::People;
-use super::super::settled::Teller;
+use super::super::{People, Teller};
 use super::*;
 
 const PLAN: &str = r#"
@@ -51,15 +49,11 @@ fn visit(id: u128, rank: u8, status: MemberStatus) -> Visit {
     Visit { member_id: Uuid::from_u128(id), rank: Rank(rank), status, joined_at: None }
 }
 
-fn member(id: u128, external_id: Option<&str>, name: Option<&str>) -> Member {
-    Member {
+fn member(id: u128, external_id: Option<&str>, name: Option<&str>) -> Person {
+    Person {
         id: Uuid::from_u128(id),
         external_id: external_id.map(str::to_owned),
         name: name.map(str::to_owned),
-        sponsor_id: None,
-        status: MemberStatus::Active,
-        rank: Rank(0),
-        joined_at: "2020-01-01T00:00:00Z".parse().unwrap(),
     }
 }
 
@@ -90,7 +84,7 @@ fn sale_of(amount: &str) -> Sale {
         currency: "GBP".parse().unwrap(),
         source_type: SourceType::Product,
         product_id: Some("SKU-7".to_owned()),
-        order_kind: domain::sale::OrderKind::Standard,
+        order_kind: crate::sale::OrderKind::Standard,
         market: None,
         buyer_type: None,
         lines: Vec::new(),
@@ -174,13 +168,13 @@ Rule base (component base): Base commission
 
 Rules that did not apply
   old: it was not valid at the sale's moment
-  euro: the sale does not fulfil its condition: sale.currency = EUR
+  euro: its condition does not hold: sale.currency is GBP, not = EUR
   weak: rule base has the higher priority, 10
 
 Sum
   offered   11.2444 GBP
   paid      5.9970 GBP
-  breakage  5.2474 GBP that nobody qualified for
+  breakage  5.2474 GBP: inactive 0.2499, under_rank 2.9985, no_upline 1.9990
   points    19.9900 career points credited
 ";
     assert_eq!(render(&explanation("Petr")), expected);

@@ -1,15 +1,18 @@
-//! Days and instants as operators read them: in the programme's time zone.
+//! Days and instants as people read them: in the programme's time zone.
 
 use chrono::{DateTime, SecondsFormat, Utc};
-use domain::period::Programme;
+
+use crate::period::Programme;
 
 /// An instant to the second, with the zone: `2026-11-03 11:15:00 CET`.
-pub(crate) fn moment(programme: &Programme, instant: DateTime<Utc>) -> String {
+#[must_use]
+pub fn moment(programme: &Programme, instant: DateTime<Utc>) -> String {
     instant.with_timezone(&programme.time_zone).format("%Y-%m-%d %H:%M:%S %Z").to_string()
 }
 
 /// The instant at which something begins: as a day where it is the beginning of one.
-pub(crate) fn beginning(programme: &Programme, instant: DateTime<Utc>) -> String {
+#[must_use]
+pub fn beginning(programme: &Programme, instant: DateTime<Utc>) -> String {
     let day = programme.day_of(instant);
     if programme.start_of_day(day) == instant {
         day.to_string()
@@ -19,7 +22,8 @@ pub(crate) fn beginning(programme: &Programme, instant: DateTime<Utc>) -> String
 }
 
 /// An instant for programs: `2026-11-03T10:15:00Z`.
-pub(crate) fn rfc3339(instant: DateTime<Utc>) -> String {
+#[must_use]
+pub fn rfc3339(instant: DateTime<Utc>) -> String {
     instant.to_rfc3339_opts(SecondsFormat::AutoSi, true)
 }
 
