@@ -3,11 +3,11 @@
 use domain::amount::Amount;
 use domain::ladder::Rank;
 use domain::member::MemberStatus;
-use domain::sale::{self, SourceType};
+use domain::sale::{self, OrderKind, SourceType};
 use serde_json::Value;
 use store::database::Role;
 use store::enrolment::{self, NewMember};
-use store::events::{self, Facts, NewEvent};
+use store::events::{self, Details, Facts, NewEvent};
 use store::testing::World;
 use uuid::Uuid;
 
@@ -66,7 +66,12 @@ async fn settled_world() -> World {
                     amount,
                     volume: amount,
                     product_id: None,
+                    order_kind: OrderKind::Standard,
+                    market: None,
+                    buyer_type: None,
+                    lines: Vec::new(),
                 },
+                details: Details::default(),
                 recorded_at: occurred_at,
                 earned_period: period,
             }
