@@ -6,6 +6,7 @@ use domain::amount::{Amount, sum};
 use domain::sale::{LinesError, SaleLine, check_lines};
 use serde::{Deserialize, Deserializer, de};
 use utoipa::ToSchema;
+use utoipa::openapi::schema::{ObjectBuilder, OneOfBuilder, Schema, Type};
 
 use super::check_text;
 use crate::json::Object;
@@ -24,8 +25,7 @@ pub(crate) struct LineRequest {
     /// The kind of product, for rules that ask for it.
     #[schema(example = "tea", max_length = 200)]
     category: Option<String>,
-    /// How many, more than zero: a decimal text, or a whole number.
-    #[schema(value_type = String, example = "2")]
+    #[schema(schema_with = quantity_schema)]
     quantity: Quantity,
     /// The position's commissionable value. All lines' amounts sum up to the sale's.
     #[schema(value_type = String, example = "60.00")]
@@ -44,6 +44,15 @@ impl<'de> Deserialize<'de> for Quantity {
         let text = deserializer.deserialize_any(DecimalOrWhole)?;
         Amount::parse(&text).map(Self).map_err(de::Error::custom)
     }
+}
+
+fn quantity_schema() -> Schema {
+    let form = |kind| ObjectBuilder::new().schema_type(kind);
+    OneOfBuilder::new()
+        .description(Some("How many, more than zero: a decimal text, or a whole number."))
+        .item(form(Type::String).examples(["1.5"]))
+        .item(form(Type::Integer).examples([2]))
+        .into()
 }
 
 struct DecimalOrWhole;
