@@ -281,6 +281,12 @@ pub enum LinesError {
         /// `amount` or `volume`.
         field: &'static str,
     },
+    /// Lines that no sale is large enough for.
+    #[error("the lines' {field} sums up to more than 16 digits before the decimal point")]
+    TooLarge {
+        /// `amount` or `volume`.
+        field: &'static str,
+    },
     /// The lines are not the sale.
     #[error("the lines' {field} sums up to {sum}, the sale's is {total}")]
     Sum {
@@ -319,8 +325,9 @@ pub fn check_lines(lines: &[SaleLine], amount: Amount, volume: Amount) -> Result
         ("amount", (|line| line.amount) as fn(&SaleLine) -> Amount, amount),
         ("volume", |line| line.volume, volume),
     ] {
-        // A sum that is too large for an amount is not the total either.
-        let sum = sum(lines.iter().map(value)).unwrap_or_default();
+        let Some(sum) = sum(lines.iter().map(value)) else {
+            return Err(LinesError::TooLarge { field });
+        };
         if sum != total {
             return Err(LinesError::Sum { field, sum, total });
         }
@@ -456,6 +463,11 @@ mod tests {
         assert_eq!(check(&[a.clone(), nothing]), Err(LinesError::NoQuantity { place: 1 }));
         let (more, less) = (line("a", "1", "11", "5"), line("b", "1", "-1", "2"));
         assert_eq!(check(&[more, less]), Err(LinesError::Negative { place: 1, field: "amount" }));
+        // No sum at all is not a sum of zero.
+        let most = "9999999999999999";
+        let beyond = [line("a", "1", most, "0"), line("b", "1", most, "0")];
+        let too_large = LinesError::TooLarge { field: "amount" };
+        assert_eq!(check_lines(&beyond, Amount::ZERO, Amount::ZERO), Err(too_large));
         let many: Vec<_> = (0..=LINES_MAX).map(|n| line(&n.to_string(), "1", "0", "0")).collect();
         assert_eq!(check_lines(&many, Amount::ZERO, Amount::ZERO), Err(LinesError::TooMany));
     }

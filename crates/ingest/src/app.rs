@@ -20,7 +20,8 @@ use crate::problem::Problem;
 use crate::turns::Turns;
 use crate::{event_views, health, members, openapi, post_events, publisher};
 
-/// Most bytes of a request's body. A thousand events with long names need about half of it.
+/// Most bytes of a request's body. A thousand events with long names need about half of it; with
+/// lines or kept objects, fewer events fit.
 pub(crate) const BODY_BYTES_MAX: usize = 2 << 20;
 /// Longest pause between two pieces of a body.
 const BODY_TIMEOUT: Duration = Duration::from_secs(10);

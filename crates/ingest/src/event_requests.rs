@@ -1,15 +1,22 @@
 //! What shops post, and its way to checked facts.
 
+mod details;
+mod lines;
+
 use axum::body::Bytes;
 use chrono::{DateTime, Utc};
 use domain::amount::Amount;
-use domain::sale::{self, Currency, SourceType};
+use domain::sale::{self, BuyerType, Currency, OrderKind, SaleLine, SourceType};
 use domain::text;
 use serde::Deserialize;
+use serde_json::{Map, Value};
+use store::events::Details;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use crate::json::{read_list, read_object};
+use self::details::BuyerRequest;
+use self::lines::LineRequest;
+use crate::json::{Object, read_list, read_object};
 use crate::problem::Problem;
 
 /// Most events of one request.
@@ -42,7 +49,7 @@ pub(crate) struct SaleRequest {
     /// ISO 4217 code of `amount`.
     #[schema(example = "EUR", pattern = "^[A-Z]{3}$")]
     currency: String,
-    /// Points; `amount` when absent.
+    /// Points. When absent: what the lines' volumes sum up to, or `amount` without lines.
     #[schema(value_type = Option<String>, example = "150")]
     volume: Option<Amount>,
     /// What was sold: `PRODUCT` (when absent) or `INVESTMENT`.
@@ -51,6 +58,26 @@ pub(crate) struct SaleRequest {
     /// The product, for rules that ask for it.
     #[schema(example = "SKU-7")]
     product_id: Option<String>,
+    /// Why it was ordered: `STANDARD` (when absent), `ENROLMENT` or `SUBSCRIPTION`.
+    #[schema(value_type = Option<String>, example = "STANDARD")]
+    order_kind: Option<OrderKind>,
+    /// The market, for rules that ask for it.
+    #[schema(example = "CZ", max_length = 200)]
+    market: Option<String>,
+    /// Who bought.
+    #[schema(value_type = Option<BuyerRequest>)]
+    buyer: Option<Object<BuyerRequest>>,
+    /// The order's positions, at most 500; each selects its rules by itself. They sum up to `amount`
+    /// and `volume`.
+    #[schema(value_type = Option<Vec<LineRequest>>, max_items = 500)]
+    lines: Option<Vec<Object<LineRequest>>>,
+    /// Whatever is to be kept about the order: at most 16 KiB and 16 levels. Never priced or
+    /// compared; can be erased.
+    #[schema(value_type = Option<Object>)]
+    order: Option<Map<String, Value>>,
+    /// Whatever else is to be kept, with the same limits.
+    #[schema(value_type = Option<Object>)]
+    context: Option<Map<String, Value>>,
     /// When the sale happened: RFC 3339, at most 5 minutes ahead.
     #[schema(value_type = String, format = DateTime, example = "2026-11-03T10:15:00Z")]
     occurred_at: String,
@@ -76,6 +103,11 @@ pub(crate) struct CheckedSale {
     pub(crate) currency: Currency,
     pub(crate) source_type: SourceType,
     pub(crate) product_id: Option<String>,
+    pub(crate) order_kind: OrderKind,
+    pub(crate) market: Option<String>,
+    pub(crate) buyer_type: Option<BuyerType>,
+    pub(crate) lines: Vec<SaleLine>,
+    pub(crate) details: Details,
     pub(crate) occurred_at: DateTime<Utc>,
     /// The event's place in the request, as a JSON pointer.
     pub(crate) pointer: String,
@@ -107,10 +139,7 @@ pub(crate) fn read(body: &Bytes) -> Result<(Vec<CheckedSale>, bool), Problem> {
 impl SaleRequest {
     fn check(self, pointer: String) -> Result<CheckedSale, Problem> {
         let at = |field: &str| format!("{pointer}/{field}");
-        let text = |field: &str, value: &str| {
-            text::check(value)
-                .map_err(|error| Problem::invalid(at(field), format!("{field} {error}")))
-        };
+        let text = |field: &str, value: &str| check_text(&pointer, field, value);
         let EventType::Sale = self.kind;
         text("source", &self.source)?;
         text("id", &self.id)?;
@@ -125,12 +154,13 @@ impl SaleRequest {
                 return Err(Problem::invalid(at("member_id"), detail));
             }
         };
-        let volume = self.volume.unwrap_or(self.amount);
-        for (field, value) in [("amount", self.amount), ("volume", volume)] {
-            if value < Amount::ZERO {
+        for (field, value) in [("amount", Some(self.amount)), ("volume", self.volume)] {
+            if value.is_some_and(|value| value < Amount::ZERO) {
                 return Err(Problem::invalid(at(field), format!("{field} must not be negative")));
             }
         }
+        let lines = self.lines.unwrap_or_default();
+        let (lines, volume) = lines::check(lines, self.amount, self.volume, &pointer)?;
         if self.amount.is_zero() && volume.is_zero() {
             let detail = "amount and volume must not both be zero";
             return Err(Problem::invalid(at("amount"), detail));
@@ -142,6 +172,10 @@ impl SaleRequest {
         if let Some(product_id) = &self.product_id {
             text("product_id", product_id)?;
         }
+        if let Some(market) = &self.market {
+            text("market", market)?;
+        }
+        let (buyer_type, details) = details::check(self.buyer, self.order, self.context, &pointer)?;
         Ok(CheckedSale {
             event_id: sale::event_id(&self.source, &self.id),
             source: self.source,
@@ -152,12 +186,23 @@ impl SaleRequest {
             currency,
             source_type: self.source_type.unwrap_or_default(),
             product_id: self.product_id,
+            order_kind: self.order_kind.unwrap_or_default(),
+            market: self.market,
+            buyer_type,
+            lines,
+            details,
             occurred_at: instant(&self.occurred_at).map_err(|detail| {
                 Problem::invalid(at("occurred_at"), format!("occurred_at {detail}"))
             })?,
             pointer,
         })
     }
+}
+
+/// Checks a name or identifier; `at` points to what the field belongs to.
+fn check_text(at: &str, field: &str, value: &str) -> Result<(), Problem> {
+    text::check(value)
+        .map_err(|error| Problem::invalid(format!("{at}/{field}"), format!("{field} {error}")))
 }
 
 /// Reads an instant to the microsecond, which is what PostgreSQL keeps: later comparisons are with

@@ -1,18 +1,22 @@
 //! Reading events: `GET /v1/events…` and the feed `GET /v1/outcomes`.
 
+mod sale;
+
 use axum::Json;
 use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::extract::{Path, Query, State};
 use chrono::{DateTime, Utc};
 use domain::amount::Amount;
 use domain::period::Period;
-use domain::sale;
+use domain::sale::event_id;
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 use store::events::{self, EventDetail, FeedPosition};
 use store::{StoreError, ledger};
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
+use self::sale::{BuyerView, SaleLineView};
 use crate::app::App;
 use crate::problem::Problem;
 
@@ -39,6 +43,19 @@ pub(crate) struct EventView {
     volume: Amount,
     source_type: &'static str,
     product_id: Option<String>,
+    #[schema(example = "STANDARD")]
+    order_kind: &'static str,
+    #[schema(example = "CZ")]
+    market: Option<String>,
+    buyer: Option<BuyerView>,
+    /// The order's positions, as the shop posted them. (`lines` are the ledger's.)
+    sale_lines: Vec<SaleLineView>,
+    /// What the shop keeps about the order; `null` when it was erased.
+    #[schema(value_type = Option<Object>)]
+    order: Option<Map<String, Value>>,
+    /// What else the shop keeps; `null` when it was erased.
+    #[schema(value_type = Option<Object>)]
+    context: Option<Map<String, Value>>,
     occurred_at: DateTime<Utc>,
     recorded_at: DateTime<Utc>,
     /// The moment that tree, statuses, ranks and rules are read at.
@@ -136,7 +153,7 @@ pub(crate) async fn find(
     named: Result<Query<Named>, QueryRejection>,
 ) -> Result<Json<EventView>, Problem> {
     let Query(named) = named.map_err(|error| Problem::invalid("", error.body_text()))?;
-    view(&app, sale::event_id(&named.source, &named.external_id)).await
+    view(&app, event_id(&named.source, &named.external_id)).await
 }
 
 async fn view(app: &App, id: Uuid) -> Result<Json<EventView>, Problem> {
@@ -144,11 +161,11 @@ async fn view(app: &App, id: Uuid) -> Result<Json<EventView>, Problem> {
     let event = events::find(&mut conn, id).await?;
     let event = event.ok_or_else(|| Problem::not_found(format!("no event has the id {id}")))?;
     let lines = ledger::of_event(&mut conn, id).await?;
-    Ok(Json(EventView::new(event, lines)))
+    Ok(Json(EventView::new(event, lines)?))
 }
 
 impl EventView {
-    fn new(event: EventDetail, lines: Vec<ledger::Entry>) -> Self {
+    fn new(event: EventDetail, lines: Vec<ledger::Entry>) -> Result<Self, Problem> {
         let month = |day| Period::containing(day).to_string();
         let line = |entry: ledger::Entry| LineView {
             line: entry.line,
@@ -164,7 +181,8 @@ impl EventView {
             posted_period: month(entry.posted_period),
             posted_at: entry.posted_at,
         };
-        Self {
+        let details = event.details;
+        Ok(Self {
             event_id: event.id,
             kind: "SALE",
             source: event.source,
@@ -175,6 +193,12 @@ impl EventView {
             volume: event.facts.volume,
             source_type: event.facts.source_type.name(),
             product_id: event.facts.product_id,
+            order_kind: event.facts.order_kind.name(),
+            market: event.facts.market,
+            buyer: event.facts.buyer_type.map(|kind| BuyerView::new(kind, details.buyer_id)),
+            sale_lines: event.facts.lines.into_iter().map(SaleLineView::from).collect(),
+            order: sale::kept(details.order)?,
+            context: sale::kept(details.context)?,
             occurred_at: event.facts.occurred_at,
             recorded_at: event.recorded_at,
             as_of: event.as_of,
@@ -189,7 +213,7 @@ impl EventView {
             settled_at: event.settled_at,
             breakage: event.breakage,
             lines: lines.into_iter().map(line).collect(),
-        }
+        })
     }
 }
 

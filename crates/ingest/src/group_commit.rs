@@ -14,6 +14,8 @@ use crate::recorder::Recorder;
 
 /// Requests that may wait for a committer. Beyond, the client is told to come back.
 const WAITING_MAX: usize = 2_048;
+/// Lines of sales from which no further request joins a commit.
+const LINES_TOGETHER: usize = 10_000;
 
 type Answer = Result<Vec<Recorded>, Problem>;
 
@@ -97,16 +99,20 @@ async fn commit(
     }
 }
 
-/// The next job, and those that wait behind it, up to about a thousand events.
+/// The next job, and those that wait behind it, up to about a thousand events, fewer if they have
+/// many lines.
 async fn gather(waiting: &Mutex<mpsc::Receiver<Job>>) -> Option<Vec<Job>> {
     let mut waiting = waiting.lock().await;
     let first = waiting.recv().await?;
-    let mut events = first.sales.len();
+    let lines_of = |job: &Job| job.sales.iter().map(|sale| sale.lines.len()).sum::<usize>();
+    let (mut events, mut lines) = (first.sales.len(), lines_of(&first));
     let mut jobs = vec![first];
     while events < EVENTS_MAX
+        && lines < LINES_TOGETHER
         && let Ok(job) = waiting.try_recv()
     {
         events += job.sales.len();
+        lines += lines_of(&job);
         jobs.push(job);
     }
     Some(jobs)

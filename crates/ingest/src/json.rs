@@ -45,7 +45,8 @@ fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
 
 /// What is written as an object. By itself, a derived `Deserialize` takes a list too, as the
 /// fields in the order of their declaration.
-struct Object<T>(T);
+#[derive(Debug)]
+pub(crate) struct Object<T>(pub(crate) T);
 
 impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {

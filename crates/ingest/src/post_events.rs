@@ -50,7 +50,7 @@ pub(crate) enum RecordedAnswer {
 #[expect(dead_code, reason = "describes the body's two forms in the OpenAPI document")]
 pub(crate) enum EventsBody {
     /// One event.
-    One(SaleRequest),
+    One(Box<SaleRequest>),
     /// A list, recorded all or none.
     Many(Vec<SaleRequest>),
 }

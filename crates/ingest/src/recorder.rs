@@ -7,6 +7,8 @@
 //!                                                  └ other ─▶ roll back, each request alone; 409
 //! ```
 
+mod differences;
+
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use chrono::NaiveDate;
@@ -17,6 +19,7 @@ use store::locks::{self, Lock};
 use store::{PgConnection, PgPool, StoreError, ledger, programme};
 use uuid::Uuid;
 
+use self::differences::Difference;
 use crate::event_requests::{CheckedSale, MemberName};
 use crate::post_events::{Recorded, RecordedStatus};
 use crate::problem::Problem;
@@ -145,7 +148,7 @@ impl Recorder {
         if !contradiction && inserted.len() < sorted.len() {
             let before: Vec<&NewEvent> =
                 sorted.into_iter().filter(|event| !inserted.contains(&event.id)).collect();
-            let differences = differences_from_recorded(&mut tx, &before).await?;
+            let differences = differences::from_recorded(&mut tx, &before).await?;
             contradiction = !differences.is_empty();
             name_contradictions(requests, &differences, &mut problems);
         }
@@ -205,7 +208,12 @@ async fn prepare(
                 amount: sale.amount,
                 volume: sale.volume,
                 product_id: sale.product_id.clone(),
+                order_kind: sale.order_kind,
+                market: sale.market.clone(),
+                buyer_type: sale.buyer_type,
+                lines: sale.lines.clone(),
             },
+            details: sale.details.clone(),
             recorded_at,
             earned_period: moment.period.first_day(),
         })
@@ -237,71 +245,21 @@ fn distinct_events<'a>(
     (distinct, problems)
 }
 
-/// Compares events with what is recorded under their ids. Returns what differs, by id.
-async fn differences_from_recorded(
-    conn: &mut PgConnection,
-    events: &[&NewEvent],
-) -> Result<HashMap<Uuid, (&'static str, String)>, StoreError> {
-    let ids: Vec<Uuid> = events.iter().map(|event| event.id).collect();
-    let recorded: HashMap<Uuid, Facts> = events::facts(conn, &ids).await?.into_iter().collect();
-    // A reference and the member enrolled since under its external id are the same seller.
-    let members: BTreeSet<Uuid> = events
-        .iter()
-        .map(|event| event.facts.member_id)
-        .chain(recorded.values().map(|facts| facts.member_id))
-        .collect();
-    let members: Vec<Uuid> = members.into_iter().collect();
-    let canonical: HashMap<Uuid, Uuid> =
-        events::canonical_members(conn, &members).await?.into_iter().collect();
-    let mut differences = HashMap::new();
-    for event in events {
-        let Some(known) = recorded.get(&event.id) else {
-            // It was there for the insert and is not now: impossible for an append-only table.
-            return Err(StoreError::Damaged(format!("event {} vanished", event.id)));
-        };
-        if let Some(difference) = difference(known, &event.facts, &canonical) {
-            differences.insert(event.id, difference);
-        }
-    }
-    Ok(differences)
-}
-
-/// The first field in which facts differ, with both values.
-fn difference(
-    recorded: &Facts,
-    posted: &Facts,
-    canonical: &HashMap<Uuid, Uuid>,
-) -> Option<(&'static str, String)> {
-    let seller = |id: Uuid| canonical.get(&id).copied().unwrap_or(id);
-    let product = |id: &Option<String>| id.clone().unwrap_or_else(|| "none".to_owned());
-    let fields = [
-        ("member_id", seller(recorded.member_id).to_string(), seller(posted.member_id).to_string()),
-        ("amount", recorded.amount.to_string(), posted.amount.to_string()),
-        ("currency", recorded.currency.to_string(), posted.currency.to_string()),
-        ("volume", recorded.volume.to_string(), posted.volume.to_string()),
-        ("source_type", recorded.source_type.to_string(), posted.source_type.to_string()),
-        ("product_id", product(&recorded.product_id), product(&posted.product_id)),
-        ("occurred_at", recorded.occurred_at.to_rfc3339(), posted.occurred_at.to_rfc3339()),
-    ];
-    let differing = fields.into_iter().find(|(_, was, is)| was != is);
-    differing.map(|(field, was, is)| (field, format!("{field} {was}, not {is}")))
-}
-
 fn name_contradictions(
     requests: &[Vec<CheckedSale>],
-    differences: &HashMap<Uuid, (&'static str, String)>,
+    differences: &HashMap<Uuid, Difference>,
     problems: &mut [Option<Problem>],
 ) {
     for (request, problem) in requests.iter().zip(problems) {
         let contradicting =
             request.iter().find_map(|sale| Some((sale, differences.get(&sale.event_id)?)));
-        if let Some((sale, (field, difference))) = contradicting {
+        if let Some((sale, Difference { pointer, detail })) = contradicting {
             let detail = format!(
-                "event {}/{} is recorded already with {difference}; a correction needs an id of \
+                "event {}/{} is recorded already with {detail}; a correction needs an id of \
                  its own",
                 sale.source, sale.external_id
             );
-            *problem = Some(Problem::conflict(format!("{}/{field}", sale.pointer), detail));
+            *problem = Some(Problem::conflict(format!("{}{pointer}", sale.pointer), detail));
         }
     }
 }

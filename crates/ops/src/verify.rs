@@ -192,6 +192,7 @@ async fn check_orphans(
     let kinds = [
         (orphans.lines_without_outcome, "has ledger lines but no outcome"),
         (orphans.outcomes_without_event, "has an outcome but is not recorded"),
+        (orphans.sale_lines_miscounted, "has other lines than it was recorded with"),
     ];
     for (ids, problem) in kinds {
         for id in ids {

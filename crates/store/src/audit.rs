@@ -13,6 +13,7 @@ use uuid::Uuid;
 
 pub use self::guards::{CLOSURE_UP, missing_closure_indexes, unguarded_tables};
 use crate::StoreError;
+use crate::events::{LinesOf, stored_buyer_type};
 use crate::settling::stored_amount;
 
 /// A stored outcome with the event, inputs and lines that it consists of.
@@ -67,7 +68,8 @@ pub async fn count(conn: &mut PgConnection) -> Result<i64, StoreError> {
     Ok(count.fetch_one(conn).await?)
 }
 
-/// Outcomes after an event id, in the order of event ids: a page in three round trips.
+/// Outcomes after an event id, in the order of event ids: a page in two round trips, three when
+/// sales have lines.
 pub async fn outcomes_after(
     conn: &mut PgConnection,
     after: Option<Uuid>,
@@ -79,6 +81,8 @@ pub async fn outcomes_after(
         select o.event_id, o.plan_id, o.semantics, o.lines, o.breakage, o.inputs,
                least(greatest(o.settled_at, '0001-01-01Z'), '9999-12-31Z') as "settled_at!",
                e.amount, e.volume, e.currency, e.source_type::text as "source_type!", e.product_id,
+               e.order_kind::text as "order_kind!", e.market,
+               e.buyer_type::text as "buyer_type?", e.line_count,
                least(greatest(e.as_of, '0001-01-01Z'), '9999-12-31Z') as "as_of!",
                e.earned_period
           from (select * from commission_outcomes
@@ -93,6 +97,8 @@ pub async fn outcomes_after(
     .await?;
     let ids: Vec<Uuid> = rows.iter().map(|row| row.event_id).collect();
     let mut lines = stored_lines(conn, &ids).await?.into_iter().peekable();
+    let counts = rows.iter().map(|row| (row.event_id, row.line_count));
+    let mut sale_lines = LinesOf::read(conn, counts).await?;
     let mut outcomes = Vec::with_capacity(rows.len());
     for row in rows {
         let mut own = Vec::new();
@@ -107,10 +113,11 @@ pub async fn outcomes_after(
                 currency: row.currency.parse().map_err(StoreError::damaged)?,
                 source_type: row.source_type.parse().map_err(StoreError::damaged)?,
                 product_id: row.product_id,
-                order_kind: domain::sale::OrderKind::Standard,
-                market: None,
-                buyer_type: None,
-                lines: Vec::new(),
+                order_kind: row.order_kind.parse().map_err(StoreError::damaged)?,
+                market: row.market,
+                buyer_type: stored_buyer_type(row.buyer_type.as_deref())?,
+                // As they are: how many there should be is for `orphans` to say.
+                lines: sale_lines.take(row.event_id),
                 as_of: row.as_of,
                 earned_period: Period::containing(row.earned_period),
             },
@@ -187,6 +194,8 @@ pub struct Orphans {
     pub lines_without_outcome: Vec<Uuid>,
     /// Outcomes without an event.
     pub outcomes_without_event: Vec<Uuid>,
+    /// Sales with more or fewer lines than they were recorded with, and lines without a sale.
+    pub sale_lines_miscounted: Vec<Uuid>,
 }
 
 /// Looks for rows that nothing accounts for.
@@ -205,7 +214,20 @@ pub async fn orphans(conn: &mut PgConnection, limit: i64) -> Result<Orphans, Sto
           where not exists (select from events e where e.id = o.event_id) limit $1",
         limit
     )
+    .fetch_all(&mut *conn)
+    .await?;
+    let sale_lines_miscounted = sqlx::query_scalar!(
+        r#"
+        select coalesce(e.id, l.event_id) as "id!"
+          from (select id, line_count from events where line_count <> 0) e
+          full join (select event_id, count(*) as lines from event_lines group by event_id) l
+            on l.event_id = e.id
+         where l.lines is distinct from e.line_count
+         limit $1
+        "#,
+        limit
+    )
     .fetch_all(conn)
     .await?;
-    Ok(Orphans { lines_without_outcome, outcomes_without_event })
+    Ok(Orphans { lines_without_outcome, outcomes_without_event, sale_lines_miscounted })
 }

@@ -67,7 +67,8 @@ pub const SETTLEMENT: [FloorTable; 2] = [
 pub const INGEST: [FloorTable; 1] = [FloorTable {
     source: "events",
     columns: "id, member_id, occurred_at, recorded_at, earned_period, event_type, source_type, \
-              currency, source, external_id, amount, volume, product_id",
+              currency, source, external_id, amount, volume, product_id, order_kind, market, \
+              buyer_type, line_count",
     key: "id",
     order: "id",
 }];

@@ -1,12 +1,21 @@
 //! Recording events and reading them back.
 
+mod details;
+mod feed;
+mod lines;
+
+use std::collections::HashSet;
+
 use chrono::{DateTime, NaiveDate, Utc};
 use domain::amount::Amount;
-use domain::sale::{Currency, SourceType};
+use domain::sale::{BuyerType, Currency, OrderKind, SaleLine, SourceType};
 use rust_decimal::Decimal;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
+pub use self::details::Details;
+pub use self::feed::{FeedEntry, FeedPosition, feed};
+pub(crate) use self::lines::LinesOf;
 use crate::StoreError;
 use crate::settling::stored_amount;
 
@@ -27,6 +36,14 @@ pub struct Facts {
     pub volume: Amount,
     /// The product.
     pub product_id: Option<String>,
+    /// Why it was ordered.
+    pub order_kind: OrderKind,
+    /// The market.
+    pub market: Option<String>,
+    /// Who bought.
+    pub buyer_type: Option<BuyerType>,
+    /// The positions, as the shop numbers them; none: the sale is priced as a whole.
+    pub lines: Vec<SaleLine>,
 }
 
 /// An event to be recorded.
@@ -40,6 +57,8 @@ pub struct NewEvent {
     pub external_id: String,
     /// What happened.
     pub facts: Facts,
+    /// What is kept besides.
+    pub details: Details,
     /// When it is recorded, by PostgreSQL's clock.
     pub recorded_at: DateTime<Utc>,
     /// First day of the period that it is earned in.
@@ -52,7 +71,11 @@ pub async fn clock(conn: &mut PgConnection) -> Result<DateTime<Utc>, StoreError>
 }
 
 /// Records events, which must be distinct and sorted by id. Returns the ids that were new; the
-/// others were recorded before, or by another session while this one waited for it.
+/// others were recorded before, or by another session while this one waited for it, and nothing is
+/// written about them.
+///
+/// One statement, and one each for lines and details when a new event has any: to be called in a
+/// transaction.
 pub async fn record(
     conn: &mut PgConnection,
     events: &[&NewEvent],
@@ -77,17 +100,28 @@ pub async fn record(
     let external_ids: Vec<&str> = events.iter().map(|event| event.external_id.as_str()).collect();
     let products: Vec<Option<&str>> =
         events.iter().map(|event| event.facts.product_id.as_deref()).collect();
+    let order_kinds: Vec<&str> = events.iter().map(|event| event.facts.order_kind.name()).collect();
+    let markets: Vec<Option<&str>> =
+        events.iter().map(|event| event.facts.market.as_deref()).collect();
+    let buyer_types: Vec<Option<&str>> =
+        events.iter().map(|event| event.facts.buyer_type.map(BuyerType::name)).collect();
+    let line_counts: Vec<i16> =
+        events.iter().map(|event| lines::line_count(event)).collect::<Result<_, _>>()?;
     let inserted = sqlx::query_scalar!(
         r#"
         insert into events (id, member_id, occurred_at, recorded_at, earned_period, event_type,
-                            source_type, currency, source, external_id, amount, volume, product_id)
+                            source_type, currency, source, external_id, amount, volume, product_id,
+                            order_kind, market, buyer_type, line_count)
         select id, member_id, occurred_at, recorded_at, earned_period, 'SALE',
-               source_type::source_type, currency, source, external_id, amount, volume, product_id
+               source_type::source_type, currency, source, external_id, amount, volume, product_id,
+               order_kind::order_kind, market, buyer_type::buyer_type, line_count
           from unnest($1::uuid[], $2::uuid[], $3::timestamptz[], $4::timestamptz[], $5::date[],
                       $6::text[], $7::text[], $8::text[], $9::text[], $10::numeric[],
-                      $11::numeric[], $12::text[])
+                      $11::numeric[], $12::text[], $13::text[], $14::text[], $15::text[],
+                      $16::smallint[])
             as event (id, member_id, occurred_at, recorded_at, earned_period, source_type,
-                      currency, source, external_id, amount, volume, product_id)
+                      currency, source, external_id, amount, volume, product_id, order_kind,
+                      market, buyer_type, line_count)
         on conflict do nothing
         returning id
         "#,
@@ -103,9 +137,21 @@ pub async fn record(
         &amounts,
         &volumes,
         &products as &[Option<&str>],
+        &order_kinds as &[&str],
+        &markets as &[Option<&str>],
+        &buyer_types as &[Option<&str>],
+        &line_counts,
     )
-    .fetch_all(conn)
+    .fetch_all(&mut *conn)
     .await?;
+    let has_more = |event: &NewEvent| !event.facts.lines.is_empty() || !event.details.is_empty();
+    if events.iter().any(|event| has_more(event)) {
+        let new_ids: HashSet<&Uuid> = inserted.iter().collect();
+        let new: Vec<&NewEvent> =
+            events.iter().copied().filter(|event| new_ids.contains(&event.id)).collect();
+        lines::record(conn, &new).await?;
+        details::record(conn, &new).await?;
+    }
     Ok(inserted)
 }
 
@@ -117,14 +163,17 @@ pub async fn facts(
     let rows = sqlx::query!(
         r#"
         select e.id, e.occurred_at, e.source_type::text as "source_type!", e.currency, e.amount,
-               e.volume, e.product_id, e.member_id
+               e.volume, e.product_id, e.member_id, e.order_kind::text as "order_kind!", e.market,
+               e.buyer_type::text as "buyer_type?", e.line_count
           from unnest($1::uuid[]) as wanted (id)
          cross join lateral (select * from events where id = wanted.id offset 0) e
         "#,
         ids,
     )
-    .fetch_all(conn)
+    .fetch_all(&mut *conn)
     .await?;
+    let counts = rows.iter().map(|row| (row.id, row.line_count));
+    let mut lines = LinesOf::read(conn, counts).await?;
     rows.into_iter()
         .map(|row| {
             let facts = Facts {
@@ -135,10 +184,19 @@ pub async fn facts(
                 amount: stored_amount(row.amount)?,
                 volume: stored_amount(row.volume)?,
                 product_id: row.product_id,
+                order_kind: row.order_kind.parse().map_err(StoreError::damaged)?,
+                market: row.market,
+                buyer_type: stored_buyer_type(row.buyer_type.as_deref())?,
+                lines: lines.take_all(row.id, row.line_count)?,
             };
             Ok((row.id, facts))
         })
         .collect()
+}
+
+/// The buyer type as it is stored.
+pub(crate) fn stored_buyer_type(name: Option<&str>) -> Result<Option<BuyerType>, StoreError> {
+    name.map(str::parse).transpose().map_err(StoreError::damaged)
 }
 
 /// The members that these ids stand for now: a reference stands for the member who was enrolled
@@ -218,6 +276,8 @@ pub struct EventDetail {
     pub external_id: String,
     /// What happened.
     pub facts: Facts,
+    /// What is kept besides, and not erased.
+    pub details: Details,
     /// When it was recorded.
     pub recorded_at: DateTime<Utc>,
     /// The moment that it counts at.
@@ -282,6 +342,7 @@ pub async fn find(conn: &mut PgConnection, id: Uuid) -> Result<Option<EventDetai
         source: row.source,
         external_id: row.external_id,
         facts,
+        details: details::find(conn, id).await?,
         recorded_at: row.recorded_at,
         as_of: row.as_of,
         earned_period: row.earned_period,
@@ -290,73 +351,4 @@ pub async fn find(conn: &mut PgConnection, id: Uuid) -> Result<Option<EventDetai
         settled_at: row.settled_at,
         breakage: row.breakage.map(stored_amount).transpose()?,
     }))
-}
-
-/// A place in the feed of settled events.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct FeedPosition {
-    /// The settling transaction.
-    pub settled_in: i64,
-    /// The event.
-    pub event_id: Uuid,
-}
-
-/// A settled event in the feed.
-#[derive(Clone, Debug)]
-pub struct FeedEntry {
-    /// Where it stands.
-    pub position: FeedPosition,
-    /// Which shop.
-    pub source: String,
-    /// What the shop calls it.
-    pub external_id: String,
-    /// When it was settled.
-    pub settled_at: DateTime<Utc>,
-    /// How many ledger lines it has.
-    pub lines: i16,
-    /// The sale's currency.
-    pub currency: String,
-    /// What nobody qualified for.
-    pub breakage: Amount,
-}
-
-/// Settled events after a place, in an order that later transactions only extend: outcomes of
-/// transactions that an older one still running could precede are held back until it ends.
-pub async fn feed(
-    conn: &mut PgConnection,
-    after: FeedPosition,
-    limit: i64,
-) -> Result<Vec<FeedEntry>, StoreError> {
-    let rows = sqlx::query!(
-        r#"
-        select page.settled_in::text::bigint as "settled_in!", page.event_id, page.settled_at,
-               page.lines, page.breakage, e.source, e.external_id, e.currency
-          from (select * from commission_outcomes o
-                 where o.settled_in >= $1::text::xid8
-                   and (o.settled_in, o.event_id) > ($1::text::xid8, $2)
-                   and o.settled_in < pg_snapshot_xmin(pg_current_snapshot())
-                 order by o.settled_in, o.event_id
-                 limit $3) page
-         cross join lateral (select * from events where id = page.event_id offset 0) e
-         order by page.settled_in, page.event_id
-        "#,
-        after.settled_in.to_string(),
-        after.event_id,
-        limit,
-    )
-    .fetch_all(conn)
-    .await?;
-    rows.into_iter()
-        .map(|row| {
-            Ok(FeedEntry {
-                position: FeedPosition { settled_in: row.settled_in, event_id: row.event_id },
-                source: row.source,
-                external_id: row.external_id,
-                settled_at: row.settled_at,
-                lines: row.lines,
-                currency: row.currency,
-                breakage: stored_amount(row.breakage)?,
-            })
-        })
-        .collect()
 }

@@ -9,5 +9,6 @@ mod members;
 mod moving;
 mod reading;
 mod refused_changes;
+mod sale_details;
 mod tree;
 mod waiting;

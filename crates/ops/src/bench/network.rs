@@ -10,8 +10,8 @@ use domain::member::MemberStatus;
 use domain::network::{Link, arrange};
 use domain::period::Period;
 use domain::rule_set::Reads;
-use domain::sale::{self, SourceType};
-use store::events::{self, Facts, NewEvent};
+use domain::sale::{self, OrderKind, SourceType};
+use store::events::{self, Details, Facts, NewEvent};
 use store::import::{self, ImportedMember};
 use store::{PgPool, ledger, plans};
 use uuid::Uuid;
@@ -162,6 +162,7 @@ fn new_event(
         source: "bench".to_owned(),
         external_id,
         facts,
+        details: Details::default(),
         recorded_at,
         earned_period: period.first_day(),
     }
@@ -177,6 +178,10 @@ fn facts(member_id: Uuid, occurred_at: DateTime<Utc>, dice: &mut Dice) -> Facts 
         amount,
         volume: amount,
         product_id: None,
+        order_kind: OrderKind::Standard,
+        market: None,
+        buyer_type: None,
+        lines: Vec::new(),
     }
 }
 

@@ -3,9 +3,9 @@
 use std::path::PathBuf;
 
 use domain::amount::Amount;
-use domain::sale::{self, SourceType};
+use domain::sale::{self, OrderKind, SourceType};
 use serde_json::json;
-use store::events::{self, Facts, NewEvent};
+use store::events::{self, Details, Facts, NewEvent};
 use store::testing::World;
 
 use crate::network::{Done, ask, id, member, members, recorded, small_network, upline};
@@ -226,7 +226,12 @@ async fn sell(world: &World, day: &str) {
             amount,
             volume: amount,
             product_id: None,
+            order_kind: OrderKind::Standard,
+            market: None,
+            buyer_type: None,
+            lines: Vec::new(),
         },
+        details: Details::default(),
         recorded_at: occurred_at,
         earned_period,
     };

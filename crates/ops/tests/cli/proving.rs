@@ -3,11 +3,11 @@
 use domain::amount::Amount;
 use domain::ladder::Rank;
 use domain::member::MemberStatus;
-use domain::sale::{self, SourceType};
+use domain::sale::{self, OrderKind, SaleLine, SourceType};
 use serde_json::Value;
 use store::database::Role;
 use store::enrolment::{self, NewMember};
-use store::events::{self, Facts, NewEvent};
+use store::events::{self, Details, Facts, NewEvent};
 use store::testing::World;
 use uuid::Uuid;
 
@@ -54,6 +54,17 @@ async fn settled_world() -> World {
     let mut sales: Vec<NewEvent> = (0..40)
         .map(|number| {
             let amount = Amount::parse(&format!("{}.{:02}", 100 + number, number)).unwrap();
+            // Every fourth sale has two lines.
+            let one = Amount::parse("1").unwrap();
+            let line = |id: &str, amount| SaleLine {
+                id: id.to_owned(),
+                product_id: "SKU-7".to_owned(),
+                category: None,
+                quantity: one,
+                amount,
+                volume: amount,
+            };
+            let lines = vec![line("a", one), line("b", amount.checked_sub(one).unwrap())];
             NewEvent {
                 id: sale::event_id("test", &number.to_string()),
                 source: "test".to_owned(),
@@ -66,7 +77,12 @@ async fn settled_world() -> World {
                     amount,
                     volume: amount,
                     product_id: None,
+                    order_kind: OrderKind::Standard,
+                    market: None,
+                    buyer_type: None,
+                    lines: if number % 4 == 0 { lines } else { Vec::new() },
                 },
+                details: Details::default(),
                 recorded_at: occurred_at,
                 earned_period: period,
             }
@@ -154,6 +170,12 @@ async fn l9_verify_finds_every_kind_of_damage() {
              from events e where e.id = o.event_id)",
         ),
         (
+            "insert into event_lines (event_id, place, id, product_id, quantity, amount, volume) \
+             select id, 7, 'x', 'x', 1, 0, 0 from events where line_count = 0 limit 1"
+                .to_owned(),
+            "delete from event_lines where place = 7",
+        ),
+        (
             "update member_tree_paths set depth = 9 where depth = 3".to_owned(),
             "update member_tree_paths set depth = 3 where depth = 9",
         ),
@@ -215,13 +237,13 @@ async fn l8_verify_finds_history_that_was_changed_behind_settled_sales() {
 /// As a superuser who disables the triggers.
 async fn execute(world: &World, statement: &str) {
     let mut tx = world.owner.begin().await.unwrap();
-    for table in ["commission_ledger_2026_11", "commission_outcomes"] {
+    for table in ["commission_ledger_2026_11", "commission_outcomes", "event_lines"] {
         let disable = format!("alter table {table} disable trigger append_only");
         sqlx::query(sqlx::AssertSqlSafe(disable)).execute(&mut *tx).await.unwrap();
     }
     let changed = sqlx::query(sqlx::AssertSqlSafe(statement.to_owned())).execute(&mut *tx).await;
     assert!(changed.unwrap().rows_affected() > 0, "{statement}");
-    for table in ["commission_ledger_2026_11", "commission_outcomes"] {
+    for table in ["commission_ledger_2026_11", "commission_outcomes", "event_lines"] {
         let enable = format!("alter table {table} enable always trigger append_only");
         sqlx::query(sqlx::AssertSqlSafe(enable)).execute(&mut *tx).await.unwrap();
     }

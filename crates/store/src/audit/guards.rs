@@ -5,8 +5,9 @@ use sqlx::PgConnection;
 use crate::StoreError;
 
 /// Every table that is append-only; the ledger's partitions join them.
-const APPEND_ONLY: [&str; 8] = [
+const APPEND_ONLY: [&str; 9] = [
     "events",
+    "event_lines",
     "commission_outcomes",
     "commission_ledger",
     "commission_plans",

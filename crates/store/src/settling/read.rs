@@ -11,6 +11,7 @@ use uuid::Uuid;
 use super::path::{Path, Walk};
 use super::states::States;
 use crate::StoreError;
+use crate::events::{LinesOf, stored_buyer_type};
 
 /// An event without an outcome, and what its settlement needs.
 #[derive(Clone, Debug)]
@@ -42,8 +43,8 @@ pub struct Batch {
 ///
 /// Two queries: facts with the ids above each seller, then status, rank and since when they hold of
 /// every member met, each once, because uplines of one batch share most of their members. Sales
-/// older than the last change in their upline need more, which walk history (law L8). The `history`
-/// lock, which the caller shares, keeps all of them consistent.
+/// older than the last change in their upline need more, which walk history (law L8); one more if
+/// any sale has lines. The `history` lock, which the caller shares, keeps all of them consistent.
 ///
 /// Nested `lateral … offset 0` keep the planner from scanning whole tables to join a few rows.
 pub async fn read(
@@ -55,6 +56,8 @@ pub async fn read(
         r#"
         select e.id, e.member_id as credited_member_id, e.amount, e.volume, e.currency,
                e.source_type::text as "source_type!", e.product_id,
+               e.order_kind::text as "order_kind!", e.market,
+               e.buyer_type::text as "buyer_type?", e.line_count,
                e.as_of, e.recorded_at, e.earned_period,
                coalesce(f.attempts, 0) as "attempts!",
                coalesce(seller.id, referred.id) as "seller_id?",
@@ -99,6 +102,8 @@ pub async fn read(
         })
         .collect();
     let states = States::read(conn, &mut paths, reads).await?;
+    let counts = rows.iter().map(|row| (row.id, row.line_count));
+    let mut lines = LinesOf::read(conn, counts).await?;
 
     let mut events = Vec::with_capacity(rows.len());
     for (row, path) in rows.into_iter().zip(paths) {
@@ -110,10 +115,10 @@ pub async fn read(
                 currency: row.currency.parse().map_err(StoreError::damaged)?,
                 source_type: row.source_type.parse().map_err(StoreError::damaged)?,
                 product_id: row.product_id,
-                order_kind: domain::sale::OrderKind::Standard,
-                market: None,
-                buyer_type: None,
-                lines: Vec::new(),
+                order_kind: row.order_kind.parse().map_err(StoreError::damaged)?,
+                market: row.market,
+                buyer_type: stored_buyer_type(row.buyer_type.as_deref())?,
+                lines: lines.take_all(row.id, row.line_count)?,
                 as_of: row.as_of,
                 earned_period: domain::period::Period::containing(row.earned_period),
             },

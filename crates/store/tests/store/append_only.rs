@@ -28,6 +28,7 @@ async fn l3_no_role_can_rewrite_what_is_append_only() {
     let tables = guarded_tables(&world).await;
     for expected in [
         "events",
+        "event_lines",
         "commission_outcomes",
         "commission_ledger",
         "commission_ledger_2010_12",
@@ -96,6 +97,9 @@ async fn each_role_has_the_least_rights() {
         values (gen_random_uuid(), 'ACTIVE', 0, now())";
     let insert_change = "insert into member_changes (kind, member_id, effective_at, actor, reason) \
         values ('MOVE', gen_random_uuid(), now(), 'x', 'x')";
+    let insert_line = "insert into event_lines (event_id, place, id, product_id, quantity, amount, \
+        volume) values (gen_random_uuid(), 0, 'x', 'x', 1, 1, 1)";
+    let insert_details = "insert into event_details (event_id) values (gen_random_uuid())";
     for (statement, may) in [
         (insert_ledger, [false, true, false]),
         (&into_partition, [false, false, false]),
@@ -120,6 +124,14 @@ async fn each_role_has_the_least_rights() {
              reason) values (gen_random_uuid(), now(), 'ACTIVE', 0, now(), 'x', 'x')",
             [false; 3],
         ),
+        (insert_line, [true, false, false]),
+        (insert_details, [true, false, false]),
+        ("select * from event_lines", [true, true, true]),
+        // Settlement has no use for what may be personal data; erasing it is for operators.
+        ("select * from event_details", [true, false, true]),
+        ("update event_details set context = null", [false, false, true]),
+        ("update event_details set event_id = gen_random_uuid()", [false, false, false]),
+        ("delete from event_details", [false, false, true]),
         ("update programme set period = 'month'", [false, false, true]),
         ("delete from event_failures", [false, true, false]),
         ("update api_keys set secret_hash = ''", [false, false, false]),
@@ -149,6 +161,16 @@ async fn nan_and_negative_amounts_never_become_events() {
         );
         let refused = refusal(&world.owner, statement).await.unwrap();
         assert!(refused.starts_with("22") || refused.starts_with("23"), "{amount}: {refused}");
+        for values in
+            [format!("{amount}, 1, 1"), format!("1, {amount}, 1"), format!("1, 1, {amount}")]
+        {
+            let statement = format!(
+                "insert into event_lines (event_id, place, id, product_id, quantity, amount, volume) \
+                 values (gen_random_uuid(), 0, 'x', 'x', {values})"
+            );
+            let refused = refusal(&world.owner, statement).await.unwrap();
+            assert!(refused.starts_with("22") || refused.starts_with("23"), "{values}: {refused}");
+        }
     }
 }
 

@@ -10,13 +10,13 @@ use domain::inputs::Inputs;
 use domain::ladder::Rank;
 use domain::member::MemberStatus;
 use domain::rule_set::Reads;
-use domain::sale::SourceType;
+use domain::sale::{OrderKind, SourceType};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngSeed, TestRunner};
 use store::changes::{self, Order};
 use store::database::Role;
 use store::enrolment::{self, NewMember};
-use store::events::{self, Facts, NewEvent};
+use store::events::{self, Details, Facts, NewEvent};
 use store::settling::{self, Outcome, Walk};
 use store::testing::World;
 use store::tree::{self, Place};
@@ -237,7 +237,12 @@ impl<'a> History<'a> {
                 amount,
                 volume: amount,
                 product_id: None,
+                order_kind: OrderKind::Standard,
+                market: None,
+                buyer_type: None,
+                lines: Vec::new(),
             },
+            details: Details::default(),
             recorded_at: now,
             earned_period: "2026-01-01".parse().unwrap(),
         };

@@ -10,9 +10,9 @@ use domain::ladder::Rank;
 use domain::member::MemberStatus;
 use domain::period::Programme;
 use domain::rule_set::RuleSet;
-use domain::sale::{self, Sale, SourceType};
+use domain::sale::{self, OrderKind, Sale, SourceType};
 use store::enrolment::{self, NewMember};
-use store::events::{self, Facts, NewEvent};
+use store::events::{self, Details, Facts, NewEvent};
 use store::testing::World;
 use store::{PgPool, ledger};
 use uuid::Uuid;
@@ -115,10 +115,10 @@ impl Model {
             currency: sale.facts.currency,
             source_type: sale.facts.source_type,
             product_id: sale.facts.product_id.clone(),
-            order_kind: domain::sale::OrderKind::Standard,
-            market: None,
-            buyer_type: None,
-            lines: Vec::new(),
+            order_kind: sale.facts.order_kind,
+            market: sale.facts.market.clone(),
+            buyer_type: sale.facts.buyer_type,
+            lines: sale.facts.lines.clone(),
             as_of: sale.facts.occurred_at.min(sale.recorded_at),
             earned_period: Programme::default().period_of(sale.facts.occurred_at),
         };
@@ -191,7 +191,12 @@ pub(crate) fn new_sale(id: &str, seller: Uuid, amount: &str) -> NewEvent {
             amount,
             volume: amount,
             product_id: None,
+            order_kind: OrderKind::Standard,
+            market: None,
+            buyer_type: None,
+            lines: Vec::new(),
         },
+        details: Details::default(),
         recorded_at: occurred_at + TimeDelta::seconds(1),
         earned_period: Programme::default().period_of(occurred_at).first_day(),
     }
