@@ -5,7 +5,7 @@ use sqlx::PgConnection;
 use crate::StoreError;
 
 /// Every table that is append-only; the ledger's partitions join them.
-const APPEND_ONLY: [&str; 8] = [
+const APPEND_ONLY: [&str; 9] = [
     "events",
     "commission_outcomes",
     "commission_ledger",
@@ -13,6 +13,7 @@ const APPEND_ONLY: [&str; 8] = [
     "commission_rules",
     "member_sponsors",
     "member_states",
+    "member_reward_splits",
     "member_changes",
 ];
 
