@@ -9,4 +9,5 @@ mod histories;
 mod model;
 mod moving;
 mod races;
+mod splitting;
 mod writing;
