@@ -163,9 +163,16 @@ impl Inputs {
     }
 }
 
-fn unpack_split([a, b, c, d, e, f, g, h]: [u8; SPLIT_BYTES]) -> Result<RewardSplit, UnpackError> {
-    let share = |bytes| Percentage::from_units(u32::from_be_bytes(bytes)).ok_or(UnpackError::Split);
-    Ok(RewardSplit { money_to_self: share([a, b, c, d])?, points_to_self: share([e, f, g, h])? })
+fn unpack_split(bytes: [u8; SPLIT_BYTES]) -> Result<RewardSplit, UnpackError> {
+    let both = u64::from_be_bytes(bytes);
+    let share = |units: u64| {
+        let units = u32::try_from(units).ok();
+        units.and_then(Percentage::from_units).ok_or(UnpackError::Split)
+    };
+    Ok(RewardSplit {
+        money_to_self: share(both >> 32)?,
+        points_to_self: share(both & u64::from(u32::MAX))?,
+    })
 }
 
 fn unpack_visit(bytes: &[u8]) -> Result<Visit, UnpackError> {

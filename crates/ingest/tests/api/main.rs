@@ -9,5 +9,6 @@ mod members;
 mod moving;
 mod reading;
 mod refused_changes;
+mod reward_splits;
 mod tree;
 mod waiting;

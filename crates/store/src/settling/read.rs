@@ -102,9 +102,10 @@ pub async fn read(
         })
         .collect();
     let states = States::read(conn, &mut paths, reads).await?;
-    let splits = match has_splits {
-        true => Splits::read(conn, paths.iter().filter_map(Path::sponsor)).await?,
-        false => Splits::default(),
+    let splits = if has_splits {
+        Splits::read(conn, paths.iter().filter_map(Path::sponsor)).await?
+    } else {
+        Splits::default()
     };
 
     let mut events = Vec::with_capacity(rows.len());
