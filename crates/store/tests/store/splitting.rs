@@ -18,11 +18,11 @@ use uuid::Uuid;
 
 use crate::model::{Moment, id};
 
-fn percent(text: &str) -> Percentage {
+pub(crate) fn percent(text: &str) -> Percentage {
     Percentage::parse(text).unwrap()
 }
 
-fn shares(money: &str, points: &str) -> RewardSplit {
+pub(crate) fn shares(money: &str, points: &str) -> RewardSplit {
     RewardSplit { money_to_self: percent(money), points_to_self: percent(points) }
 }
 
@@ -67,7 +67,7 @@ async fn apply(world: &World, changes: &[Change]) -> Result<Applied, Vec<(usize,
 }
 
 /// Records a sale of a member at a moment; its id.
-async fn sell(world: &World, seller: usize, at: Moment) -> Uuid {
+pub(crate) async fn sell(world: &World, seller: usize, at: Moment) -> Uuid {
     let name = format!("{seller} at {at}");
     let amount = Amount::parse("100").unwrap();
     let sale = NewEvent {
