@@ -5,7 +5,7 @@ use sqlx::PgConnection;
 use crate::StoreError;
 
 /// Every table that is append-only; the ledger's partitions join them.
-const APPEND_ONLY: [&str; 9] = [
+const APPEND_ONLY: [&str; 10] = [
     "events",
     "event_lines",
     "commission_outcomes",
@@ -14,6 +14,7 @@ const APPEND_ONLY: [&str; 9] = [
     "commission_rules",
     "member_sponsors",
     "member_states",
+    "member_reward_splits",
     "member_changes",
 ];
 
