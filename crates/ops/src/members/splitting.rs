@@ -6,6 +6,7 @@ use std::str::FromStr;
 
 use anyhow::Context as _;
 use domain::amount::Percentage;
+use domain::calendar;
 use domain::history::{Change, What};
 use domain::reward_split::{RewardSplit, share_to_self};
 use serde::Serialize;
@@ -16,7 +17,7 @@ use super::order::{EffectiveArgs, OrderArgs};
 use super::question::{self, Question};
 use super::view::MemberView;
 use crate::connection::DatabaseArgs;
-use crate::{calendar, output};
+use crate::output;
 
 /// Whose split changes, and to what.
 #[derive(Debug, clap::Args)]

@@ -82,7 +82,12 @@ pub(crate) async fn sell(world: &World, seller: usize, at: Moment) -> Uuid {
             amount,
             volume: amount,
             product_id: None,
+            order_kind: domain::sale::OrderKind::Standard,
+            market: None,
+            buyer_type: None,
+            lines: Vec::new(),
         },
+        details: events::Details::default(),
         recorded_at: at,
         earned_period: "2026-03-01".parse().unwrap(),
     };
