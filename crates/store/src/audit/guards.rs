@@ -5,12 +5,13 @@ use sqlx::PgConnection;
 use crate::StoreError;
 
 /// Every table that is append-only; the ledger's partitions join them.
-const APPEND_ONLY: [&str; 8] = [
+const APPEND_ONLY: [&str; 9] = [
     "events",
     "commission_outcomes",
     "commission_ledger",
     "commission_plans",
     "commission_rules",
+    "plan_retirements",
     "member_sponsors",
     "member_states",
     "member_changes",

@@ -34,6 +34,7 @@ async fn l3_no_role_can_rewrite_what_is_append_only() {
         "commission_ledger_2026_11",
         "commission_plans",
         "commission_rules",
+        "plan_retirements",
         "member_sponsors",
         "member_states",
         "member_changes",
@@ -96,6 +97,8 @@ async fn each_role_has_the_least_rights() {
         values (gen_random_uuid(), 'ACTIVE', 0, now())";
     let insert_change = "insert into member_changes (kind, member_id, effective_at, actor, reason) \
         values ('MOVE', gen_random_uuid(), now(), 'x', 'x')";
+    let insert_retirement = "insert into plan_retirements (plan, retired_from, retired_by, reason) \
+        values ('x', now(), 'x', 'x')";
     for (statement, may) in [
         (insert_ledger, [false, true, false]),
         (&into_partition, [false, false, false]),
@@ -118,6 +121,13 @@ async fn each_role_has_the_least_rights() {
         (
             "insert into member_states (member_id, effective_at, status, rank, recorded_at, actor, \
              reason) values (gen_random_uuid(), now(), 'ACTIVE', 0, now(), 'x', 'x')",
+            [false; 3],
+        ),
+        (insert_retirement, [false, false, true]),
+        (
+            &insert_retirement
+                .replace("(plan,", "(retired_at, plan,")
+                .replace("('x'", "(now(), 'x'"),
             [false; 3],
         ),
         ("update programme set period = 'month'", [false, false, true]),
