@@ -205,6 +205,14 @@ impl RuleBook {
         ends.filter(|end| *end > rule_set.valid_from).min()
     }
 
+    /// When a plan is in force again after a retirement: at the beginning of its next version.
+    #[must_use]
+    pub fn resumes(&self, retirement: &Retirement) -> Option<DateTime<Utc>> {
+        let of_plan = self.versions.iter().map(|version| &version.rule_set);
+        let of_plan = of_plan.filter(|rule_set| rule_set.plan == retirement.plan);
+        of_plan.map(|rule_set| rule_set.valid_from).filter(|from| *from >= retirement.from).min()
+    }
+
     /// The version of the same plan that is in force just before this one begins.
     #[must_use]
     pub fn predecessor(&self, rule_set: &RuleSet) -> Option<&PlanVersion> {
