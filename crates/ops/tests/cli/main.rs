@@ -9,3 +9,4 @@ mod proving;
 mod setting_up;
 mod tree_damage;
 mod tree_through_time;
+mod versions;
