@@ -300,7 +300,7 @@ impl Turn {
             "source_types: [PRODUCT]",
             &percentage,
         );
-        let version = (round % 4 != 0 || round == 0).then_some(version);
+        let version = (round == 0 || !round.is_multiple_of(4)).then_some(version);
         let ahead = if round % 3 == 1 { dice.below(25) } else { 0 };
         let [wait, hesitation] = [ahead, dice.below(20)].map(Duration::from_millis);
         Self { version, day, wait, hesitation }
