@@ -181,10 +181,7 @@ fn compare_parts(path: &str, old: &[Value], new: &[Value], changes: &mut Vec<Cha
     }
 }
 
-fn named(
-    parts: &[Value],
-    name: impl Fn(usize, &Value) -> Option<String>,
-) -> Vec<(String, &Value)> {
+fn named(parts: &[Value], name: impl Fn(usize, &Value) -> Option<String>) -> Vec<(String, &Value)> {
     let each = parts.iter().enumerate();
     each.filter_map(|(place, part)| Some((name(place, part)?, part))).collect()
 }
