@@ -10,3 +10,4 @@ mod setting_up;
 mod splitting;
 mod tree_damage;
 mod tree_through_time;
+mod versions;

@@ -34,7 +34,7 @@ pub struct Unsettled {
 pub struct Batch {
     /// Events to settle. Those that are settled, dead, not due or unknown are left out.
     pub events: Vec<Unsettled>,
-    /// The rules' generation; differs from the cached one when rules were added.
+    /// The rules' generation; differs from the cached one when rules were added or retired.
     pub generation: i32,
     /// PostgreSQL's clock.
     pub read_at: DateTime<Utc>,
@@ -64,7 +64,8 @@ pub async fn read(
                coalesce(f.attempts, 0) as "attempts!",
                coalesce(seller.id, referred.id) as "seller_id?",
                walk.ids as "ids: Vec<Uuid>", walk.depths as "depths: Vec<i16>",
-               coalesce((select max(id) from commission_plans), 0) as "generation!",
+               coalesce((select max(id) from commission_plans), 0)
+                 + coalesce((select max(id) from plan_retirements), 0) as "generation!",
                exists (select from member_reward_splits) as "has_splits!",
                clock_timestamp() as "read_at!"
           from unnest($1::uuid[]) as batch (event_id)

@@ -35,6 +35,7 @@ async fn l3_no_role_can_rewrite_what_is_append_only() {
         "commission_ledger_2026_11",
         "commission_plans",
         "commission_rules",
+        "plan_retirements",
         "member_sponsors",
         "member_states",
         "member_reward_splits",
@@ -103,6 +104,8 @@ async fn each_role_has_the_least_rights() {
     let insert_details = "insert into event_details (event_id) values (gen_random_uuid())";
     let insert_split = "insert into member_reward_splits (member_id, effective_at, money_to_self, \
         points_to_self, actor, reason) values (gen_random_uuid(), now(), 70, 50, 'x', 'x')";
+    let insert_retirement = "insert into plan_retirements (plan, retired_from, retired_by, reason) \
+        values ('x', now(), 'x', 'x')";
     for (statement, may) in [
         (insert_ledger, [false, true, false]),
         (&into_partition, [false, false, false]),
@@ -142,6 +145,13 @@ async fn each_role_has_the_least_rights() {
         ("update event_details set context = null", [false, false, true]),
         ("update event_details set event_id = gen_random_uuid()", [false, false, false]),
         ("delete from event_details", [false, false, true]),
+        (insert_retirement, [false, false, true]),
+        (
+            &insert_retirement
+                .replace("(plan,", "(retired_at, plan,")
+                .replace("('x'", "(now(), 'x'"),
+            [false; 3],
+        ),
         ("update programme set period = 'month'", [false, false, true]),
         ("delete from event_failures", [false, true, false]),
         ("update api_keys set secret_hash = ''", [false, false, false]),
