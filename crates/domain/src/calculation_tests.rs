@@ -32,160 +32,150 @@ fn flaw(calculation: &str) -> (String, String) {
     flaws.remove(0)
 }
 
+/// Calculation, path of the flaw, part of its message.
+const REFUSED: &[(&str, &str, &str)] = &[
+    // form
+    ("[]", "", "must be a calculation"),
+    ("{levels: []}", ".type", "say the type, one of unilevel, differential"),
+    ("{type: 5}", ".type", "say the type"),
+    ("{type: binary}", ".type", "\"binary\" is no type of calculation; use unilevel"),
+    ("{type: fixed, amount: {EUR: '1'}}", "", "missing field `to`"),
+    ("{type: fixed, to: nobody, amount: {EUR: '1'}}", ".to", "seller, sponsor, or the number"),
+    ("{type: fixed, to: 300, amount: {EUR: '1'}}", ".to", "seller, sponsor, or the number"),
+    ("{type: fixed, to: -1, amount: {EUR: '1'}}", ".to", "seller, sponsor, or the number"),
+    ("{type: fixed, to: 65, amount: {EUR: '1'}}", ".to", "a level from 1 to 64"),
+    ("{type: fixed, to: 1, amount: {EUR: 1}}", ".amount.EUR", "in quotes"),
+    ("{type: fixed, to: 1, amount: {euro: '1'}}", ".amount.euro", "three capital letters"),
+    ("{type: fixed, to: 1, amount: {EUR: '1'}, levels: []}", ".levels", "unknown field"),
+    ("{type: unilevel, levels: [{level: 1, percentage: 3}]}", ".levels[0].percentage", "in quotes"),
+    // unilevel
+    ("{type: unilevel, levels: []}", ".levels", "at least one level"),
+    ("{type: unilevel, levels: [{level: 65, percentage: '1'}]}", ".levels[0].level", "0 to 64"),
+    ("{type: unilevel, levels: [{level: 1}]}", ".levels[0]", "one of percentage, amount and rates"),
+    (
+        "{type: unilevel, levels: [{level: 1, percentage: '1', amount: {EUR: '1'}}]}",
+        ".levels[0]",
+        "one of percentage, amount and rates",
+    ),
+    (
+        "{type: unilevel, levels: [{level: 2, through: 1, percentage: '1'}]}",
+        ".levels[0].through",
+        "must be 2 to 64",
+    ),
+    (
+        "{type: unilevel, levels: [{level: 2, through: 65, percentage: '1'}]}",
+        ".levels[0].through",
+        "must be 2 to 64",
+    ),
+    (
+        "{type: unilevel, levels: [{level: 1, through: 3, percentage: '1'}, {level: 3, percentage: '1'}]}",
+        ".levels[1].level",
+        "level 3 is listed twice",
+    ),
+    (
+        "{type: unilevel, levels: [{level: 1, percentage: '1', min_rank: BRONZE}]}",
+        ".levels[0].min_rank",
+        "BRONZE is not on the ladder",
+    ),
+    (
+        "{type: unilevel, levels: [{level: 1, amount: {}}]}",
+        ".levels[0].amount",
+        "at least one currency",
+    ),
+    (
+        "{type: unilevel, levels: [{level: 1, amount: {EUR: '-0.01'}}]}",
+        ".levels[0].amount.EUR",
+        "must not be negative",
+    ),
+    ("{type: unilevel, levels: [{level: 1, rates: []}]}", ".levels[0].rates", "at least one rate"),
+    (
+        "{type: unilevel, levels: [{level: 1, rates: [{rank: GOLD}]}]}",
+        ".levels[0].rates[0]",
+        "one of percentage and amount",
+    ),
+    (
+        "{type: unilevel, levels: [{level: 1, rates: [{rank: GOLD, percentage: '1', amount: {EUR: '1'}}]}]}",
+        ".levels[0].rates[0]",
+        "one of percentage and amount",
+    ),
+    (
+        "{type: unilevel, levels: [{level: 1, rates: [{rank: GOLD, amount: {EUR: '-1'}}]}]}",
+        ".levels[0].rates[0].amount.EUR",
+        "must not be negative",
+    ),
+    (
+        "{type: unilevel, levels: [{level: 1, rates: [{rank: GOLD, percentage: '1'}, {rank: GOLD, percentage: '2'}]}]}",
+        ".levels[0].rates[1].rank",
+        "GOLD is listed twice",
+    ),
+    (
+        "{type: unilevel, levels: [{level: 1, career_points_percentage: '1', rates: [{rank: GOLD, percentage: '1'}]}]}",
+        ".levels[0].career_points_percentage",
+        "belongs to each of the rates",
+    ),
+    (
+        "{type: unilevel, compression: standard, unqualified: roll_up, levels: [{level: 1, percentage: '1'}]}",
+        ".unqualified",
+        "does not go together with compression",
+    ),
+    (
+        "{type: unilevel, compression: full, levels: [{level: 1, percentage: '1'}]}",
+        ".compression",
+        "unknown variant `full`",
+    ),
+    (
+        "{type: unilevel, basis: volume, point_value: {EUR: '0'}, levels: [{level: 1, percentage: '1'}]}",
+        ".point_value.EUR",
+        "more than zero",
+    ),
+    // differential
+    ("{type: differential, rates: []}", ".rates", "at least one rate"),
+    (
+        "{type: differential, rates: [{rank: GOLD, percentage: '1'}, {rank: SILVER, percentage: '2'}]}",
+        ".rates[1].rank",
+        "SILVER must be above GOLD",
+    ),
+    (
+        "{type: differential, rates: [{rank: SILVER, percentage: '2'}, {rank: GOLD, percentage: '2'}]}",
+        ".rates[1].percentage",
+        "more than the 2.00 % of SILVER",
+    ),
+    (
+        "{type: differential, rates: [{rank: SILVER, percentage: '1', career_points_percentage: '2'}, \
+             {rank: GOLD, percentage: '2', career_points_percentage: '1'}]}",
+        ".rates[1].career_points_percentage",
+        "not be less than the 2.00 % of SILVER",
+    ),
+    (
+        "{type: differential, rates: [{rank: GOLD, percentage: '1'}], equal_rank: {percentage: '1', depth: 0}}",
+        ".equal_rank.depth",
+        "at least 1",
+    ),
+    // once a sale
+    ("{type: fast_start, days: 0, percentage: '1'}", ".days", "at least 1"),
+    ("{type: fast_start, days: 5}", "", "one of percentage and amount"),
+    ("{type: fast_start, days: 5, amount: {EUR: '-1'}}", ".amount.EUR", "must not be negative"),
+    (
+        "{type: fixed, to: seller, amount: {EUR: '1'}, career_points: '-1'}",
+        ".career_points",
+        "must not be negative",
+    ),
+    ("{type: whole_tiers, tiers: []}", ".tiers", "at least one tier"),
+    (
+        "{type: marginal_tiers, tiers: [{from: '-1', percentage: '1'}]}",
+        ".tiers[0].from",
+        "must not be negative",
+    ),
+    (
+        "{type: marginal_tiers, tiers: [{from: '5', percentage: '1'}, {from: '5', percentage: '2'}]}",
+        ".tiers[1].from",
+        "above the tier before",
+    ),
+];
+
 #[test]
 fn what_makes_no_sense_is_refused_with_its_place() {
-    let cases = [
-        // form
-        ("[]", "", "must be a calculation"),
-        ("{levels: []}", ".type", "say the type, one of unilevel, differential"),
-        ("{type: 5}", ".type", "say the type"),
-        ("{type: binary}", ".type", "\"binary\" is no type of calculation; use unilevel"),
-        ("{type: fixed, amount: {EUR: '1'}}", "", "missing field `to`"),
-        ("{type: fixed, to: nobody, amount: {EUR: '1'}}", ".to", "seller, sponsor, or the number"),
-        ("{type: fixed, to: 300, amount: {EUR: '1'}}", ".to", "seller, sponsor, or the number"),
-        ("{type: fixed, to: -1, amount: {EUR: '1'}}", ".to", "seller, sponsor, or the number"),
-        ("{type: fixed, to: 65, amount: {EUR: '1'}}", ".to", "a level from 1 to 64"),
-        ("{type: fixed, to: 1, amount: {EUR: 1}}", ".amount.EUR", "in quotes"),
-        ("{type: fixed, to: 1, amount: {euro: '1'}}", ".amount.euro", "three capital letters"),
-        ("{type: fixed, to: 1, amount: {EUR: '1'}, levels: []}", ".levels", "unknown field"),
-        (
-            "{type: unilevel, levels: [{level: 1, percentage: 3}]}",
-            ".levels[0].percentage",
-            "in quotes",
-        ),
-        // unilevel
-        ("{type: unilevel, levels: []}", ".levels", "at least one level"),
-        ("{type: unilevel, levels: [{level: 65, percentage: '1'}]}", ".levels[0].level", "0 to 64"),
-        (
-            "{type: unilevel, levels: [{level: 1}]}",
-            ".levels[0]",
-            "one of percentage, amount and rates",
-        ),
-        (
-            "{type: unilevel, levels: [{level: 1, percentage: '1', amount: {EUR: '1'}}]}",
-            ".levels[0]",
-            "one of percentage, amount and rates",
-        ),
-        (
-            "{type: unilevel, levels: [{level: 2, through: 1, percentage: '1'}]}",
-            ".levels[0].through",
-            "must be 2 to 64",
-        ),
-        (
-            "{type: unilevel, levels: [{level: 2, through: 65, percentage: '1'}]}",
-            ".levels[0].through",
-            "must be 2 to 64",
-        ),
-        (
-            "{type: unilevel, levels: [{level: 1, through: 3, percentage: '1'}, {level: 3, percentage: '1'}]}",
-            ".levels[1].level",
-            "level 3 is listed twice",
-        ),
-        (
-            "{type: unilevel, levels: [{level: 1, percentage: '1', min_rank: BRONZE}]}",
-            ".levels[0].min_rank",
-            "BRONZE is not on the ladder",
-        ),
-        (
-            "{type: unilevel, levels: [{level: 1, amount: {}}]}",
-            ".levels[0].amount",
-            "at least one currency",
-        ),
-        (
-            "{type: unilevel, levels: [{level: 1, amount: {EUR: '-0.01'}}]}",
-            ".levels[0].amount.EUR",
-            "must not be negative",
-        ),
-        (
-            "{type: unilevel, levels: [{level: 1, rates: []}]}",
-            ".levels[0].rates",
-            "at least one rate",
-        ),
-        (
-            "{type: unilevel, levels: [{level: 1, rates: [{rank: GOLD}]}]}",
-            ".levels[0].rates[0]",
-            "one of percentage and amount",
-        ),
-        (
-            "{type: unilevel, levels: [{level: 1, rates: [{rank: GOLD, percentage: '1', amount: {EUR: '1'}}]}]}",
-            ".levels[0].rates[0]",
-            "one of percentage and amount",
-        ),
-        (
-            "{type: unilevel, levels: [{level: 1, rates: [{rank: GOLD, amount: {EUR: '-1'}}]}]}",
-            ".levels[0].rates[0].amount.EUR",
-            "must not be negative",
-        ),
-        (
-            "{type: unilevel, levels: [{level: 1, rates: [{rank: GOLD, percentage: '1'}, {rank: GOLD, percentage: '2'}]}]}",
-            ".levels[0].rates[1].rank",
-            "GOLD is listed twice",
-        ),
-        (
-            "{type: unilevel, levels: [{level: 1, career_points_percentage: '1', rates: [{rank: GOLD, percentage: '1'}]}]}",
-            ".levels[0].career_points_percentage",
-            "belongs to each of the rates",
-        ),
-        (
-            "{type: unilevel, compression: standard, unqualified: roll_up, levels: [{level: 1, percentage: '1'}]}",
-            ".unqualified",
-            "does not go together with compression",
-        ),
-        (
-            "{type: unilevel, compression: full, levels: [{level: 1, percentage: '1'}]}",
-            ".compression",
-            "unknown variant `full`",
-        ),
-        (
-            "{type: unilevel, basis: volume, point_value: {EUR: '0'}, levels: [{level: 1, percentage: '1'}]}",
-            ".point_value.EUR",
-            "more than zero",
-        ),
-        // differential
-        ("{type: differential, rates: []}", ".rates", "at least one rate"),
-        (
-            "{type: differential, rates: [{rank: GOLD, percentage: '1'}, {rank: SILVER, percentage: '2'}]}",
-            ".rates[1].rank",
-            "SILVER must be above GOLD",
-        ),
-        (
-            "{type: differential, rates: [{rank: SILVER, percentage: '2'}, {rank: GOLD, percentage: '2'}]}",
-            ".rates[1].percentage",
-            "more than the 2.00 % of SILVER",
-        ),
-        (
-            "{type: differential, rates: [{rank: SILVER, percentage: '1', career_points_percentage: '2'}, \
-             {rank: GOLD, percentage: '2', career_points_percentage: '1'}]}",
-            ".rates[1].career_points_percentage",
-            "not be less than the 2.00 % of SILVER",
-        ),
-        (
-            "{type: differential, rates: [{rank: GOLD, percentage: '1'}], equal_rank: {percentage: '1', depth: 0}}",
-            ".equal_rank.depth",
-            "at least 1",
-        ),
-        // once a sale
-        ("{type: fast_start, days: 0, percentage: '1'}", ".days", "at least 1"),
-        ("{type: fast_start, days: 5}", "", "one of percentage and amount"),
-        ("{type: fast_start, days: 5, amount: {EUR: '-1'}}", ".amount.EUR", "must not be negative"),
-        (
-            "{type: fixed, to: seller, amount: {EUR: '1'}, career_points: '-1'}",
-            ".career_points",
-            "must not be negative",
-        ),
-        ("{type: whole_tiers, tiers: []}", ".tiers", "at least one tier"),
-        (
-            "{type: marginal_tiers, tiers: [{from: '-1', percentage: '1'}]}",
-            ".tiers[0].from",
-            "must not be negative",
-        ),
-        (
-            "{type: marginal_tiers, tiers: [{from: '5', percentage: '1'}, {from: '5', percentage: '2'}]}",
-            ".tiers[1].from",
-            "above the tier before",
-        ),
-    ];
-    for (calculation, path, message) in cases {
+    for (calculation, path, message) in REFUSED {
         let flaw = flaw(calculation);
         assert_eq!(
             flaw.0.trim_start_matches('.'),

@@ -209,3 +209,7 @@ fn phrase(amounts: &BTreeMap<Currency, Amount>, percentage: Option<Percentage>) 
     let lower = if share.is_some() && !amounts.is_empty() { ", whichever is lower" } else { "" };
     format!("{}{lower}", sums.chain(share).collect::<Vec<_>>().join(" or "))
 }
+
+#[cfg(test)]
+#[path = "caps_tests.rs"]
+mod tests;
