@@ -3,7 +3,6 @@
 mod apply;
 mod difference;
 mod file;
-mod line;
 mod list;
 mod retire;
 mod show;
