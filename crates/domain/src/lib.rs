@@ -34,5 +34,6 @@ pub mod rule_diff;
 pub mod rule_set;
 pub mod sale;
 pub mod scenario;
+pub mod schema;
 pub mod settle;
 pub mod text;

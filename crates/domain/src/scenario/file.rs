@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, NaiveDate, Utc};
-use schemars::JsonSchema;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer};
 use yaml_serde::Value;
 
@@ -251,7 +251,7 @@ pub struct MoveFile {
     pub member: String,
     /// The new sponsor; `null`: the member becomes the top of a tree.
     #[serde(deserialize_with = "nullable")]
-    #[schemars(required)]
+    #[schemars(schema_with = "text_or_null")]
     pub to: Option<String>,
     /// The cause for which it must be refused.
     #[serde(default)]
@@ -463,4 +463,8 @@ pub struct ExpectedReason {
 /// Tells a `null` that is written from a field that is missing.
 fn nullable<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
     Option::deserialize(deserializer)
+}
+
+fn text_or_null(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({ "type": ["string", "null"] })
 }
