@@ -9,6 +9,7 @@
 //! [`crate::history`], and what production refuses is refused here for the same cause (law L10).
 
 mod compare;
+mod describe;
 mod expected_names;
 pub mod file;
 mod pairing;

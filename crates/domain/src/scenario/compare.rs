@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use uuid::Uuid;
 
+use super::describe;
 use super::file::{BreakageFile, ExpectedLine, ExpectedReason, MoneyFile};
 use super::pairing::pair;
 use super::read::{Scenario, member_id};
@@ -153,7 +154,8 @@ impl Comparison<'_> {
                         self.compare(format!("totals.{name}"), *expected, computed);
                     }
                     _ => {
-                        let by_currency = computed.iter().map(|(currency, sum)| format!("{sum} {currency}"));
+                        let by_currency =
+                            computed.iter().map(|(currency, sum)| format!("{sum} {currency}"));
                         let by_currency = by_currency.collect::<Vec<_>>().join(", ");
                         let expected = format!("{expected} in one currency");
                         self.differ(format!("totals.{name}"), expected, by_currency);
@@ -217,7 +219,8 @@ impl Comparison<'_> {
             // The line that was probably meant: of the same sale and member, best of the same level.
             let nearness = |candidate: usize| {
                 let (sale, line) = computed[candidate];
-                let is_it = sale.sale.name == wanted.event && line.member_id == member_id(&wanted.member);
+                let is_it =
+                    sale.sale.name == wanted.event && line.member_id == member_id(&wanted.member);
                 is_it.then_some(u8::from(wanted.level == Some(line.level)))
             };
             let nearest = rest.iter().copied().filter(|place| nearness(*place).is_some());
@@ -225,36 +228,17 @@ impl Comparison<'_> {
             rest.retain(|place| Some(*place) != nearest);
             let computed = nearest.map_or_else(
                 || NOTHING.to_owned(),
-                |place| self.describe(computed[place].0, computed[place].1),
+                |place| describe::line(self.run, computed[place].0, computed[place].1),
             );
-            self.differ(format!("ledger[{place}]"), describe_expected(wanted), computed);
+            self.differ(format!("ledger[{place}]"), describe::expected_line(wanted), computed);
         }
         if self.scenario.expect.complete {
             for place in rest {
                 let (sale, line) = computed[place];
-                let computed = self.describe(sale, line);
+                let computed = describe::line(self.run, sale, line);
                 self.differ("ledger".to_owned(), NOTHING, computed);
             }
         }
-    }
-
-    fn describe(&self, sale: &SaleRun, line: &Line) -> String {
-        let mut text = format!(
-            "{}: {} gets {} {} of level {}",
-            sale.sale.name,
-            self.run.name(line.member_id),
-            line.amount,
-            sale.sale.sale.currency,
-            line.level
-        );
-        if line.depth != line.level {
-            text.push_str(&format!(", depth {}", line.depth));
-        }
-        if !line.career_points.is_zero() {
-            text.push_str(&format!(", {} career points", line.career_points));
-        }
-        text.push_str(&format!(" ({} by {})", line.entry_type.name(), rule_id(sale, line.rule)));
-        text
     }
 
     fn breakage(&mut self) {
@@ -294,7 +278,7 @@ impl Comparison<'_> {
             let Some((sale, Outcome::Settled(settled))) = sale.map(|sale| (sale, &sale.outcome))
             else {
                 let what = format!("reasons[{place}]");
-                self.differ(what, describe_reason(expected), "the sale is not settled");
+                self.differ(what, describe::expected_reason(expected), "the sale is not settled");
                 continue;
             };
             let wanted_member = expected.member.as_deref().map(member_id);
@@ -316,10 +300,10 @@ impl Comparison<'_> {
                 continue;
             }
             let computed: Vec<String> =
-                candidates.iter().map(|decision| describe_decision(decision)).collect();
+                candidates.iter().map(|decision| describe::decision(decision)).collect();
             let computed =
                 if computed.is_empty() { NOTHING.to_owned() } else { computed.join("; ") };
-            self.differ(format!("reasons[{place}]"), describe_reason(expected), computed);
+            self.differ(format!("reasons[{place}]"), describe::expected_reason(expected), computed);
         }
     }
 }
@@ -337,29 +321,6 @@ fn fits(wanted: &ExpectedLine, sale: &SaleRun, line: &Line) -> bool {
         && is(wanted.depth.as_ref(), &line.depth)
         && wanted.entry_type.as_ref().is_none_or(|kind| kind == line.entry_type.name())
         && wanted.rule.as_ref().is_none_or(|rule| rule == rule_id(sale, line.rule))
-}
-
-fn describe_expected(line: &ExpectedLine) -> String {
-    let mut text = format!("{}: {} gets", line.event, line.member);
-    let mut add = |part: Option<String>| {
-        if let Some(part) = part {
-            text.push(' ');
-            text.push_str(&part);
-        }
-    };
-    add(Some(line.amount.map_or_else(|| "something".to_owned(), |amount| amount.to_string())));
-    add(line.currency.map(|currency| currency.to_string()));
-    add(line.level.map(|level| format!("of level {level}")));
-    add(line.depth.map(|depth| format!("at depth {depth}")));
-    add(line.career_points.map(|points| format!("with {points} career points")));
-    let kind: Vec<String> = line
-        .entry_type
-        .iter()
-        .cloned()
-        .chain(line.rule.iter().map(|rule| format!("by {rule}")))
-        .collect();
-    add((!kind.is_empty()).then(|| format!("({})", kind.join(" "))));
-    text
 }
 
 /// Every reason of a decision: why it pays nothing or less, and what of it is breakage.
@@ -382,26 +343,4 @@ fn is_for(decision: &Decision, expected: &ExpectedReason) -> bool {
     let because = because(decision).map(Reason::name);
     expected.reason.as_ref().is_none_or(|name| reasons_of(decision).contains(&name.as_str()))
         && expected.because.as_ref().is_none_or(|name| because == Some(name))
-}
-
-fn describe_reason(expected: &ExpectedReason) -> String {
-    let who = expected.member.as_deref().unwrap_or("nobody");
-    let level = expected.level.map_or_else(String::new, |level| format!(" on level {level}"));
-    let rule = expected.rule.as_ref().map_or_else(String::new, |rule| format!(" by {rule}"));
-    let reason = expected.reason.as_deref().unwrap_or("any reason");
-    let because =
-        expected.because.as_ref().map_or_else(String::new, |name| format!(", because {name}"));
-    format!("{}: {who}{level}{rule}: {reason}{because}", expected.event)
-}
-
-fn describe_decision(decision: &Decision) -> String {
-    let reasons = match reasons_of(decision) {
-        reasons if reasons.is_empty() => "paid".to_owned(),
-        reasons => reasons.join(", "),
-    };
-    let because = match decision.verdict {
-        Verdict::Passed(reason, _) => format!(", because {}", reason.name()),
-        Verdict::Paid(_) | Verdict::NotPaid(_) => String::new(),
-    };
-    format!("level {}: {reasons}{because}", decision.level)
 }

@@ -35,7 +35,8 @@ pub(super) fn check(
     let reasons = Reason::ALL.map(Reason::name);
     let passages = Passage::ALL.map(Passage::name);
     for (at, name, may_be_passage) in reasons_named(expect) {
-        if !reasons.contains(&name) && !(may_be_passage && passages.contains(&name)) {
+        let is_known = reasons.contains(&name) || (may_be_passage && passages.contains(&name));
+        if !is_known {
             let known = reasons.iter().chain(passages.iter().filter(|_| may_be_passage));
             let known = known.copied().collect::<Vec<_>>().join(", ");
             wrong.push((at, format!("{name:?} is no reason; known are {known}")));

@@ -52,6 +52,6 @@ mod tests {
     fn whoever_fits_several_makes_room_for_whoever_fits_one() {
         let fits = |place, candidate| place == 0 || candidate == 0;
         assert_eq!(pair(2, 2, fits), [Some(1), Some(0)]);
-        assert_eq!(pair(3, 2, |_, _| true), [Some(0), Some(1), None]);
+        assert_eq!(pair(3, 2, |_, _| true), [Some(1), Some(0), None]);
     }
 }

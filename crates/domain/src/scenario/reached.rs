@@ -139,7 +139,8 @@ impl Reached {
             self.operators(rule.eligibility.as_ref());
             self.reached.insert(Subject::Calculation(rule.calculation.type_name()));
             if let Calculation::Unilevel(unilevel) = &rule.calculation {
-                let modes = Compression::ALL.iter().filter(|(mode, _)| *mode == unilevel.compression);
+                let modes =
+                    Compression::ALL.iter().filter(|(mode, _)| *mode == unilevel.compression);
                 self.reached.extend(modes.map(|(_, name)| Subject::Compression(name)));
             }
         }

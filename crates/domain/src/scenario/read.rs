@@ -9,6 +9,7 @@ use yaml_serde::Value;
 use super::expected_names;
 use super::file::{ExpectFile, MemberFile, ScenarioFile};
 use super::steps::{self, Step, StepKind};
+use crate::flaws::PlanFlaw;
 use crate::ladder::{Ladder, Rank};
 use crate::line;
 use crate::member::MemberStatus;
@@ -102,7 +103,14 @@ impl Scenario {
         open: &dyn Fn(&str) -> Result<PlanText, String>,
     ) -> Result<Self, Vec<FileError>> {
         let file: ScenarioFile = read_yaml(yaml).map_err(|error| vec![error])?;
-        let mut reader = Reader { yaml, open, ladder: None, programme: Programme::default(), flaws: Vec::new(), names: BTreeMap::new() };
+        let mut reader = Reader {
+            yaml,
+            open,
+            ladder: None,
+            programme: Programme::default(),
+            flaws: Vec::new(),
+            names: BTreeMap::new(),
+        };
         let scenario = reader.read(file);
         match scenario {
             Some(scenario) if reader.flaws.is_empty() => Ok(scenario),
@@ -139,12 +147,6 @@ impl Reader<'_> {
         };
         self.ladder = Some(ladder.clone());
         let plans = self.plans("plan", file.plan);
-        for (place, plan) in plans.iter().enumerate() {
-            if let Err(error) = &plan.rule_set {
-                let at = if plans.len() == 1 { "plan".to_owned() } else { format!("plan[{place}]") };
-                self.flaw(&at, error);
-            }
-        }
         let mut network = Vec::new();
         for (place, member) in file.network.iter().enumerate() {
             self.enrol(&format!("network[{place}]"), member, None, &mut network);
@@ -155,9 +157,9 @@ impl Reader<'_> {
         }
         for (place, step) in timeline.iter().enumerate() {
             let StepKind::Sale(sale) = &step.kind else { continue };
-            let is_twice = timeline[..place].iter().any(|earlier| {
-                matches!(&earlier.kind, StepKind::Sale(other) if other.name == sale.name)
-            });
+            let is_twice = timeline[..place].iter().any(
+                |earlier| matches!(&earlier.kind, StepKind::Sale(other) if other.name == sale.name),
+            );
             if is_twice {
                 let at = format!("timeline[{}].sale", step.place);
                 self.flaw(&at, format!("{:?} is the name of two sales", sale.name));
@@ -249,52 +251,73 @@ impl Reader<'_> {
             Value::Sequence(several) => several
                 .into_iter()
                 .enumerate()
-                .filter_map(|(place, value)| self.plan(&format!("{path}[{place}]"), value))
+                .filter_map(|(place, value)| self.plan(&format!("{path}[{place}]"), value, true))
                 .collect(),
-            one => self.plan(path, one).into_iter().collect(),
+            one => self.plan(path, one, true).into_iter().collect(),
         }
     }
 
-    /// A plan, or the path of one. A plan that is none is a flaw only if it is to be applied.
-    pub(super) fn plan(&mut self, path: &str, written: Value) -> Option<PlanSource> {
-        match written {
+    /// A plan, or the path of one. Whatever is wrong with it is a flaw only if it `must_hold`.
+    pub(super) fn plan(
+        &mut self,
+        path: &str,
+        written: Value,
+        must_hold: bool,
+    ) -> Option<PlanSource> {
+        let (origin, compiled) = match written {
             Value::String(name) => match (self.open)(&name) {
                 Ok(PlanText { file, text }) => {
-                    let compiled = PlanFile::from_yaml(&text)
-                        .map_err(|error| format!("{name}: {error}"))
-                        .and_then(|plan| self.compile(&plan, |at| {
-                            let line = line::of(&text, at);
-                            let line = line.map_or_else(String::new, |line| format!("line {line}: "));
-                            format!("{name}: {line}{at}")
-                        }));
-                    Some(PlanSource { origin: PlanOrigin::File(file), rule_set: compiled })
+                    let compiled = self.compile_text(&text).map_err(|errors| {
+                        let said = errors.iter().map(|error| format!("{name}: {error}"));
+                        said.map(|message| (path.to_owned(), message)).collect()
+                    });
+                    (PlanOrigin::File(file), compiled)
                 }
                 Err(error) => {
                     self.flaw(path, error);
-                    None
+                    return None;
                 }
             },
             Value::Mapping(_) => {
                 let plan: PlanFile = self.typed(path, written)?;
-                let rule_set = self.compile(&plan, ToOwned::to_owned);
-                Some(PlanSource { origin: PlanOrigin::Inline, rule_set })
+                let compiled = self.compile(&plan).map_err(|flaws| {
+                    let flaws = flaws.into_iter();
+                    flaws.map(|flaw| (format!("{path}.{}", flaw.path), flaw.message)).collect()
+                });
+                (PlanOrigin::Inline, compiled)
             }
             _ => {
                 self.flaw(path, "must be a plan, or the path of a plan file");
-                None
+                return None;
             }
-        }
+        };
+        let rule_set = compiled.map_err(|flaws: Vec<(String, String)>| {
+            if must_hold {
+                for (at, message) in &flaws {
+                    self.flaw(at, message);
+                }
+            }
+            flaws.into_iter().map(|(_, message)| message).collect::<Vec<_>>().join("; ")
+        });
+        Some(PlanSource { origin, rule_set })
     }
 
-    fn compile(
-        &self,
-        plan: &PlanFile,
-        place: impl Fn(&str) -> String,
-    ) -> Result<RuleSet, String> {
-        let Some(ladder) = &self.ladder else { return Err("there are no ranks".to_owned()) };
-        RuleSet::compile(plan, ladder, &self.programme).map_err(|flaws| {
-            let said = flaws.iter().map(|flaw| format!("{}: {}", place(&flaw.path), flaw.message));
-            said.collect::<Vec<_>>().join("; ")
+    fn compile(&self, plan: &PlanFile) -> Result<RuleSet, Vec<PlanFlaw>> {
+        // Without a ladder nothing is read any further.
+        let Some(ladder) = &self.ladder else { return Err(Vec::new()) };
+        RuleSet::compile(plan, ladder, &self.programme)
+    }
+
+    fn compile_text(&self, text: &str) -> Result<RuleSet, Vec<FileError>> {
+        let plan = PlanFile::from_yaml(text).map_err(|error| vec![error])?;
+        self.compile(&plan).map_err(|flaws| {
+            let flaws = flaws.into_iter();
+            let placed = flaws.map(|PlanFlaw { path, message }| FileError {
+                line: line::of(text, &path),
+                path,
+                message,
+            });
+            placed.collect()
         })
     }
 

@@ -99,7 +99,11 @@ impl Scenario {
         for (place, plan) in self.plans.iter().enumerate() {
             let Ok(rule_set) = &plan.rule_set else { continue };
             let applied = runner.apply(rule_set);
-            runner.note(None, || format!("plan {} (the scenario's {})", rule_set.plan, place + 1), applied);
+            runner.note(
+                None,
+                || format!("plan {} (the scenario's {})", rule_set.plan, place + 1),
+                applied,
+            );
         }
         for member in &self.network {
             let enrolled = runner.world.enrol(member);
@@ -171,7 +175,8 @@ impl Runner {
     }
 
     fn attempt(&self, sale: &NamedSale) -> Outcome {
-        let waiting = |cause, error: &dyn ToString| Outcome::Waiting { cause, error: error.to_string() };
+        let waiting =
+            |cause, error: &dyn ToString| Outcome::Waiting { cause, error: error.to_string() };
         let NamedSale { sale, member_id, .. } = sale;
         let Some(mut inputs) = self.world.inputs(*member_id, sale.as_of) else {
             return waiting(UNKNOWN_MEMBER, &"the credited member is not enrolled");

@@ -148,7 +148,8 @@ fn sale(reader: &mut Reader<'_>, path: &str, value: Value) -> Read {
         }
     };
     let member_id = reader.member(&format!("{path}.member"), &file.member);
-    let (buyer_type, buyer_id) = file.buyer.map_or((None, None), |buyer| (Some(buyer.kind), buyer.id));
+    let (buyer_type, buyer_id) =
+        file.buyer.map_or((None, None), |buyer| (Some(buyer.kind), buyer.id));
     let sale = Sale {
         event_id: event_id(SOURCE, &file.sale),
         amount: file.amount,
@@ -194,10 +195,7 @@ fn enrol(reader: &mut Reader<'_>, path: &str, value: Value) -> Read {
 fn plan(reader: &mut Reader<'_>, path: &str, value: Value) -> Read {
     let file: PlanStepFile = reader.typed(path, value)?;
     let at = format!("{path}.plan");
-    let source = reader.plan(&at, file.plan)?;
-    if let (Err(error), None) = (&source.rule_set, &file.refused) {
-        reader.flaw(&at, error.clone());
-    }
+    let source = reader.plan(&at, file.plan, file.refused.is_none())?;
     Some((to_micros(file.at), StepKind::Plan(source), file.refused))
 }
 

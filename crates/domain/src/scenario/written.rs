@@ -89,7 +89,8 @@ fn write_breakage(text: &mut String, run: &Run) {
         if by_reason.is_empty() {
             put!(text, "    {event}: \"{}\"\n", settled.settlement.breakage);
         } else {
-            let sums = by_reason.iter().map(|(reason, sum)| format!("{}: \"{sum}\"", reason.name()));
+            let sums =
+                by_reason.iter().map(|(reason, sum)| format!("{}: \"{sum}\"", reason.name()));
             put!(text, "    {event}: {{{}}}\n", sums.collect::<Vec<_>>().join(", "));
         }
     }
@@ -109,7 +110,10 @@ fn write_reasons(text: &mut String, run: &Run) {
                 let (event, rule) = (scalar(event), scalar(rule));
                 let member = scalar(run.name(who.visit.member_id));
                 let level = decision.level;
-                put!(text, "    - {{event: {event}, member: {member}, rule: {rule}, level: {level}");
+                put!(
+                    text,
+                    "    - {{event: {event}, member: {member}, rule: {rule}, level: {level}"
+                );
                 put!(text, ", reason: {reason}");
                 let is_passage = Passage::ALL.iter().any(|passage| passage.name() == reason);
                 if let Some(because) = because(decision).filter(|_| is_passage) {

@@ -8,7 +8,6 @@ use domain::rule_set::RuleSet;
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
-
 use crate::input;
 use crate::output::{self, Format, remark};
 

@@ -55,7 +55,8 @@ fn rows(files: &[File]) -> Vec<Row> {
         let Ok(scenario) = &file.scenario else { continue };
         let reached = Reached::of(scenario, &scenario.run());
         let own = |subject: Subject| {
-            let is_inline = matches!(&subject, Subject::Rule(rule) if rule.origin == PlanOrigin::Inline);
+            let is_inline =
+                matches!(&subject, Subject::Rule(rule) if rule.origin == PlanOrigin::Inline);
             (subject, is_inline.then(|| file.name()))
         };
         for rule in reached.rules {

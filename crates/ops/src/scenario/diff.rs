@@ -56,7 +56,8 @@ pub(super) fn run(args: &DiffArgs) -> anyhow::Result<ExitCode> {
         let Some((before, after)) = both(scenario, &base, &with)? else { continue };
         let (before, after) = (before.run(), after.run());
         let (before_money, after_money) = (money(&before), money(&after));
-        for (totals, money) in [(&mut base_totals, &before_money), (&mut with_totals, &after_money)] {
+        for (totals, money) in [(&mut base_totals, &before_money), (&mut with_totals, &after_money)]
+        {
             for ((_, currency), sum) in money {
                 add(totals, (String::new(), currency.clone()), *sum);
             }
@@ -137,12 +138,8 @@ fn both(
         StepKind::Plan(source) => Some(source),
         _ => None,
     });
-    let mut sources: Vec<&mut PlanSource> = other
-        .plans
-        .iter_mut()
-        .chain(in_timeline)
-        .filter(|source| is_base(source))
-        .collect();
+    let mut sources: Vec<&mut PlanSource> =
+        other.plans.iter_mut().chain(in_timeline).filter(|source| is_base(source)).collect();
     if sources.is_empty() {
         return Ok(None);
     }
@@ -220,7 +217,8 @@ fn notes(before: &Run, after: &Run) -> Vec<String> {
     let (was, is) = (points(before), points(after));
     let members: BTreeSet<&String> = was.keys().chain(is.keys()).collect();
     for member in members {
-        let of = |points: &BTreeMap<String, Amount>| points.get(member).copied().unwrap_or_default();
+        let of =
+            |points: &BTreeMap<String, Amount>| points.get(member).copied().unwrap_or_default();
         let (from, to) = (of(&was), of(&is));
         if from != to {
             notes.push(format!("{member}: {from} career points, then {to}"));

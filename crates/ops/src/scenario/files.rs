@@ -96,7 +96,8 @@ pub(super) fn read(path: &Path, text: &str) -> Result<Scenario, Vec<FileError>> 
     let directory = path.parent().unwrap_or(Path::new("")).to_owned();
     Scenario::read(text, &|name| {
         let path = directory.join(name);
-        let text = input::read_text(&path.to_string_lossy()).map_err(|error| format!("{error:#}"))?;
+        let text =
+            input::read_text(&path.to_string_lossy()).map_err(|error| format!("{error:#}"))?;
         Ok(PlanText { file: identity(&path), text })
     })
 }

@@ -1,4 +1,4 @@
-//! A run for CI servers, in the form that JUnit made common.
+//! A run for CI servers, in the form that `JUnit` made common.
 
 use std::fmt::Write as _;
 

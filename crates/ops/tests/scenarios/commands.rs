@@ -125,8 +125,9 @@ fn update_is_for_files_that_are_named() {
 fn the_review_sheet_says_who_gets_how_much_more_or_less() {
     let directory = with_override("diff", &override_scenario());
     // The same plan, written in the scenario.
-    let plan: String = sample(PLAN).lines().map(|line| format!("  {line}\n")).collect();
-    let inline = override_scenario().replace("plan: plans/override.yaml", &format!("plan:\n{plan}"));
+    let plan: Vec<String> = sample(PLAN).lines().map(|line| format!("  {line}")).collect();
+    let inline = override_scenario()
+        .replace("plan: plans/override.yaml", &format!("plan:\n{}", plan.join("\n")));
     directory.write("inline.yaml", &inline);
     directory.write("other.yaml", &sample("waiting-sales.yaml"));
     directory.write("new.yaml", &sample(PLAN).replace("\"1.50\"", "\"2.00\""));

@@ -86,7 +86,9 @@ impl Live {
         let world = World::new().await;
         run(&world, &["program", "set", "--time-zone", scenario.programme.time_zone.name()]);
         let ranks = json!({ "ranks": scenario.ladder });
-        with_file(&world, "yaml", &ranks.to_string(), |file| run(&world, &["ranks", "apply", file]));
+        with_file(&world, "yaml", &ranks.to_string(), |file| {
+            run(&world, &["ranks", "apply", file]);
+        });
         let key = world.key(&Scope::ALL).await;
         let (ingest, worker) = (world.ingest(&[]), world.worker(&[]));
         let refused = computed["refused"].as_array().unwrap().iter().map(|refused| {
@@ -95,8 +97,17 @@ impl Live {
         });
         let refused = refused.collect();
         let (http, differences) = (Client::new(), Vec::new());
-        let mut live =
-            Self { world, ingest, _worker: worker, http, key, scenario, written, refused, differences };
+        let mut live = Self {
+            world,
+            ingest,
+            _worker: worker,
+            http,
+            key,
+            scenario,
+            written,
+            refused,
+            differences,
+        };
         for (place, plan) in live.scenario.plans.clone().iter().enumerate() {
             let plans = &live.written["plan"];
             let inline = if plans.is_array() { plans[place].clone() } else { plans.clone() };
@@ -151,7 +162,8 @@ impl Live {
                 self.apply(plan, &inline, Some(step.place));
             }
             StepKind::Retire(retirement) => {
-                let from = self.written["timeline"][step.place]["from"].as_str().unwrap().to_owned();
+                let from =
+                    self.written["timeline"][step.place]["from"].as_str().unwrap().to_owned();
                 let arguments =
                     ["plan", "retire", &retirement.plan, "--from", &from, "--reason", "scenario"];
                 let output = self.world.lineage().args(arguments).output().unwrap();
@@ -214,7 +226,9 @@ impl Live {
                 // Enrolments are refused by their field.
                 let is_it = match cause.as_str() {
                     "id_taken" => answer["pointer"] == "/id" || answer["pointer"] == "/external_id",
-                    "unknown_sponsor" if path == "/v1/members" => answer["pointer"] == "/sponsor_id",
+                    "unknown_sponsor" if path == "/v1/members" => {
+                        answer["pointer"] == "/sponsor_id"
+                    }
                     cause => answer["cause"] == cause,
                 };
                 status.is_client_error() && is_it
@@ -227,7 +241,8 @@ impl Live {
     }
 
     fn apply(&mut self, plan: &PlanSource, inline: &Value, place: Option<usize>) {
-        let apply = |file: &str| self.world.lineage().args(["plan", "apply", file]).output().unwrap();
+        let apply =
+            |file: &str| self.world.lineage().args(["plan", "apply", file]).output().unwrap();
         let output = match &plan.origin {
             PlanOrigin::File(file) => apply(file),
             PlanOrigin::Inline => {
@@ -267,8 +282,7 @@ impl Live {
                   left join members m on m.id = l.member_id
                   left join commission_rules r on r.id = l.rule_id
                  where l.event_id = e.id) l on true";
-        let stored: String =
-            sqlx::query_scalar(query).fetch_one(&self.world.owner).await.unwrap();
+        let stored: String = sqlx::query_scalar(query).fetch_one(&self.world.owner).await.unwrap();
         let stored: Vec<Value> = serde_json::from_str(&stored).unwrap();
         let mut expected: Vec<Value> = computed["sales"].as_array().unwrap().clone();
         expected.sort_by_key(|sale| sale["sale"].as_str().unwrap().to_owned());
