@@ -10,6 +10,7 @@
 
 mod compare;
 mod describe;
+pub mod expected;
 mod expected_names;
 pub mod file;
 mod pairing;

@@ -6,7 +6,7 @@ use serde::Serialize;
 use uuid::Uuid;
 
 use super::describe;
-use super::file::{BreakageFile, ExpectedLine, ExpectedReason, MoneyFile};
+use super::expected::{BreakageFile, ExpectFile, ExpectedLine, ExpectedReason, MoneyFile};
 use super::pairing::pair;
 use super::read::{Scenario, member_id};
 use super::run::{Outcome, Run, SaleRun};
@@ -32,6 +32,7 @@ const NOTHING: &str = "nothing";
 #[must_use]
 pub fn compare(scenario: &Scenario, run: &Run) -> Vec<Difference> {
     let mut comparison = Comparison { scenario, run, differences: Vec::new() };
+    comparison.something_is_expected();
     comparison.steps();
     comparison.unsettled();
     comparison.totals();
@@ -97,6 +98,22 @@ impl Comparison<'_> {
     fn compare(&mut self, what: String, expected: Amount, computed: Amount) {
         if expected != computed {
             self.differ(what, expected, computed);
+        }
+    }
+
+    /// A scenario that expects nothing could never fail.
+    fn something_is_expected(&mut self) {
+        let ExpectFile { totals, career_points, ledger, breakage, reasons, unsettled, complete } =
+            &self.scenario.expect;
+        let expects_nothing = totals.is_none()
+            && career_points.is_none()
+            && ledger.is_none()
+            && breakage.is_empty()
+            && reasons.is_empty()
+            && unsettled.is_empty()
+            && !complete;
+        if expects_nothing && self.scenario.timeline.iter().all(|step| step.refused.is_none()) {
+            self.differ("expect".to_owned(), "something", NOTHING);
         }
     }
 

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::compare::{reasons_of, rule_id};
-use super::file::{ExpectedLine, ExpectedReason};
+use super::expected::{ExpectedLine, ExpectedReason};
 use super::run::{Run, SaleRun};
 use crate::settle::{Decision, Line, Verdict};
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::file::{BreakageFile, ExpectFile};
+use super::expected::{BreakageFile, ExpectFile};
 use crate::settle::{EntryType, Passage, Reason};
 
 /// Every unknown name, with its path.

@@ -6,8 +6,9 @@ use chrono::{DateTime, Utc};
 use uuid::Uuid;
 use yaml_serde::Value;
 
+use super::expected::ExpectFile;
 use super::expected_names;
-use super::file::{ExpectFile, MemberFile, ScenarioFile};
+use super::file::{MemberFile, ScenarioFile};
 use super::steps::{self, Step, StepKind};
 use crate::flaws::PlanFlaw;
 use crate::ladder::{Ladder, Rank};

@@ -61,6 +61,7 @@ fn said(what: &str, expected: &str, computed: &str) -> Said {
 #[test]
 fn what_is_not_named_is_not_compared() {
     assert_eq!(expecting("totals: {}"), []);
+    assert_eq!(differences(SCENARIO), [said("expect", "something", "nothing")]);
     assert_eq!(expecting("ledger: [{event: s1, member: jana}]"), []);
 }
 
