@@ -95,7 +95,9 @@ impl Reached {
     /// What a scenario's run reached.
     #[must_use]
     pub fn of(scenario: &Scenario, run: &Run) -> Self {
-        let in_timeline = scenario.timeline.iter().filter_map(|step| match &step.kind {
+        // A plan that must be refused has rules that no sale can reach.
+        let applied = scenario.timeline.iter().filter(|step| step.refused.is_none());
+        let in_timeline = applied.filter_map(|step| match &step.kind {
             StepKind::Plan(source) => Some(source),
             _ => None,
         });

@@ -348,4 +348,11 @@ fn a_run_reaches_what_its_sales_chose() {
     ];
     assert_eq!(names, expected.map(|(kind, name)| (kind, name.to_owned())));
     assert_eq!(reached.rules.len(), 1);
+    let refused = "  - {at: 2023-05-05T10:00:00Z, plan: {plan: retail, version: '2', valid_from: 2023-01-01, \
+                   rules: [{id: x, component: base, calculation: {type: fixed, to: sponsor, amount: \
+                   {EUR: '1'}}}]}, refused: same_start}\n";
+    let scenario = read(&with_steps(refused));
+    let run = scenario.run();
+    assert_eq!(run.refused[0].cause, "same_start");
+    assert_eq!(Reached::of(&scenario, &run).rules.len(), 1, "no sale can reach what is refused");
 }
