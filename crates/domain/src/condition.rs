@@ -24,6 +24,9 @@ pub const NODES_MAX: usize = 100;
 /// How many values `in` and `not_in` may list.
 pub const VALUES_MAX: usize = 1000;
 
+/// Every operator, as it is written.
+pub const OPERATORS: [&str; 9] = ["=", "!=", "<", "<=", ">", ">=", "in", "not_in", "between"];
+
 /// What has to hold.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Condition {

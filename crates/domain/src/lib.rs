@@ -10,7 +10,7 @@
 //! [`rule_book`] (which version prices a sale), [`rule_diff`] (what a version changes), [`settle`]
 //! (the calculation), [`inputs`] (what is stored so that it can be repeated), [`network`] (the tree
 //! of sponsors, checked before import), [`history`] (moves and changes of status or rank, checked at
-//! their moments).
+//! their moments), [`scenario`] (worked examples, as files).
 #![deny(clippy::float_arithmetic)]
 
 pub mod amount;
@@ -23,6 +23,7 @@ pub mod flaws;
 pub mod history;
 pub mod inputs;
 pub mod ladder;
+pub mod line;
 pub mod member;
 pub mod network;
 pub mod period;
@@ -32,5 +33,7 @@ pub mod rule_book;
 pub mod rule_diff;
 pub mod rule_set;
 pub mod sale;
+pub mod scenario;
+pub mod schema;
 pub mod settle;
 pub mod text;

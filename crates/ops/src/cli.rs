@@ -4,7 +4,7 @@ use clap::parser::ValueSource;
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 use crate::connection::DatabaseArgs;
-use crate::{bench, demo, explain, keys, ledger, members, plan, programme, ranks, verify};
+use crate::{bench, demo, explain, keys, ledger, members, plan, programme, ranks, scenario, verify};
 
 /// The operator's tool of Lineage: set up a programme, import its network, apply plans, and prove
 /// what was paid.
@@ -60,6 +60,10 @@ pub(crate) enum Command {
     /// Check, apply, retire, list or show commission plans
     #[command(subcommand)]
     Plan(plan::Command),
+
+    /// Run worked examples of what plans pay, without a database
+    #[command(subcommand)]
+    Scenario(scenario::Command),
 
     /// Export the commission ledger
     #[command(subcommand)]

@@ -18,6 +18,7 @@ mod programme;
 mod progress;
 mod ranks;
 mod recompute;
+mod scenario;
 mod telemetry;
 mod verify;
 
@@ -47,6 +48,7 @@ async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Keys(command) => keys::run(command, database).await,
         Command::Members(command) => members::run(command, database).await,
         Command::Plan(command) => plan::run(command, database).await,
+        Command::Scenario(command) => scenario::run(command),
         Command::Ledger(command) => ledger::run(command, database).await,
         Command::Explain(args) => explain::run(&args, database).await,
         Command::Verify(args) => verify::command(&args, database).await,

@@ -3,9 +3,9 @@
 mod apply;
 mod difference;
 mod file;
-mod line;
 mod list;
 mod retire;
+mod schema;
 mod show;
 
 use std::process::ExitCode;
@@ -61,6 +61,15 @@ pub(crate) enum Command {
     #[command(after_help = "Example:\n  \
         lineage plan show retail-unilevel --version 2023-05")]
     Show(ShowArgs),
+
+    /// Print the JSON Schema of plan, ladder or scenario files
+    ///
+    /// Editors complete and check files by it: begin a file with the line
+    /// `# yaml-language-server: $schema=plan.schema.json`. No database is needed.
+    #[command(after_help = "Example:\n  \
+        lineage plan schema > plan.schema.json\n  \
+        lineage plan schema scenario > scenario.schema.json")]
+    Schema(schema::SchemaArgs),
 }
 
 /// What to check, and against what.
@@ -128,5 +137,6 @@ pub(crate) async fn run(command: Command, database: &DatabaseArgs) -> anyhow::Re
         Command::Retire(args) => retire::run(&args, database).await,
         Command::List(args) => list::run(args.format, database).await,
         Command::Show(args) => show::run(&args, database).await,
+        Command::Schema(args) => schema::run(&args),
     }
 }

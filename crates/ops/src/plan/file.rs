@@ -1,13 +1,13 @@
 //! A plan file on its way to a rule set, and what is wrong with it.
 
 use domain::ladder::Ladder;
+use domain::line;
 use domain::period::Programme;
 use domain::plan::PlanFile;
 use domain::rule_set::RuleSet;
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
-use super::line;
 use crate::input;
 use crate::output::{self, Format, remark};
 

@@ -7,7 +7,8 @@ use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, Seq
 
 /// The line, counted from 1, of the value at a path such as `rules[0].calculation.type`; where the
 /// path leads nowhere, of the value that it leads to last.
-pub(super) fn of(yaml: &str, path: &str) -> Option<usize> {
+#[must_use]
+pub fn of(yaml: &str, path: &str) -> Option<usize> {
     let steps: Vec<&str> = path.split(['.', '[', ']']).filter(|step| !step.is_empty()).collect();
     let reader = yaml_serde::Deserializer::from_str(yaml);
     let stopped = Follow(&steps).deserialize(reader).err()?;

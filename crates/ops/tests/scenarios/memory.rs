@@ -1,0 +1,34 @@
+//! Running scenarios in memory, by the binary.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use serde_json::Value;
+
+/// The repository.
+pub(crate) fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().unwrap()
+}
+
+/// `lineage` without a database, in a directory; code, stdout, stderr.
+pub(crate) fn lineage_in(directory: &Path, arguments: &[&str]) -> (Option<i32>, String, String) {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_lineage"));
+    command.args(arguments).current_dir(directory);
+    command.env_remove("DATABASE_URL").env_remove("REDIS_URL");
+    let output = command.output().unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    (output.status.code(), text(output.stdout), text(output.stderr))
+}
+
+/// What every scenario of the repository comes to.
+pub(crate) fn run_all() -> Vec<Value> {
+    let (_, out, said) = lineage_in(&root(), &["scenario", "run", "scenarios", "--format", "json"]);
+    let out: Value = serde_json::from_str(&out).unwrap_or_else(|error| panic!("{error}: {said}"));
+    out["scenarios"].as_array().unwrap().clone()
+}
+
+#[test]
+fn every_scenario_comes_to_what_it_expects() {
+    let (code, out, said) = lineage_in(&root(), &["scenario", "run", "scenarios"]);
+    assert_eq!(code, Some(0), "{out}{said}");
+}
