@@ -1,8 +1,18 @@
 //! Days and instants as people read them: in the programme's time zone.
 
-use chrono::{DateTime, SecondsFormat, Utc};
+use chrono::{DateTime, NaiveDate, SecondsFormat, Utc};
 
 use crate::period::Programme;
+
+/// How long a day is written; the parser alone would take 2023-5-1 and other spellings.
+const DAY_LENGTH: usize = "2023-05-31".len();
+
+/// Reads a day: `2023-05-31`.
+pub fn day(text: &str) -> Result<NaiveDate, String> {
+    let day = NaiveDate::parse_from_str(text, "%Y-%m-%d").ok();
+    let day = day.filter(|day| text.len() == DAY_LENGTH && day.to_string() == text);
+    day.ok_or_else(|| "is not a day such as 2023-05-31".to_owned())
+}
 
 /// An instant to the second, with the zone: `2026-11-03 11:15:00 CET`.
 #[must_use]

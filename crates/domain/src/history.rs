@@ -1,10 +1,12 @@
-//! Changes of history: who is sponsored by whom, with which status and rank, from which moment on.
+//! Changes of history: who is sponsored by whom, with which status and rank, and shares rewards how,
+//! from which moment on.
 //!
 //! A change holds from its moment until the next recorded change of the same member. It may lie
 //! before changes that are recorded already (a correction, the history of another system), so it is
 //! checked against the network *as it is at that moment* and at every later one. Changes of one
 //! moment are simultaneous: what counts is the network after all of them.
 
+mod parts;
 mod replay;
 
 use std::collections::{BTreeMap, HashMap};
@@ -13,9 +15,11 @@ use chrono::{DateTime, Utc};
 use thiserror::Error;
 use uuid::Uuid;
 
+use crate::amount::Percentage;
 use crate::ladder::Rank;
 use crate::member::MemberStatus;
 use crate::network::DEPTH_MAX;
+use crate::reward_split::RewardSplit;
 
 use self::replay::Replay;
 
@@ -48,6 +52,14 @@ pub enum What {
         /// The new rank.
         rank: Option<Rank>,
     },
+    /// How direct rewards are shared, of money or of career points or of both; what is `None` stays
+    /// as it is at that moment.
+    Split {
+        /// Share of the money that the member keeps from then on.
+        money_to_self: Option<Percentage>,
+        /// Share of the career points that the member keeps from then on.
+        points_to_self: Option<Percentage>,
+    },
 }
 
 /// Status and rank.
@@ -68,6 +80,9 @@ pub struct Recorded {
     /// Statuses and ranks by the moment from which they hold: of members whose state changes, and
     /// of new sponsors.
     pub states: HashMap<Uuid, BTreeMap<DateTime<Utc>, State>>,
+    /// Reward splits by the moment from which they hold, of members whose split changes. Who never
+    /// said anything shares nothing from the beginning of time.
+    pub splits: HashMap<Uuid, BTreeMap<DateTime<Utc>, RewardSplit>>,
 }
 
 /// Changes that can be written.
@@ -77,6 +92,8 @@ pub struct Plan {
     pub moves: Vec<PlannedMove>,
     /// Changes of status or rank, in the order of their moments.
     pub states: Vec<PlannedState>,
+    /// Changes of reward splits, in the order of their moments.
+    pub splits: Vec<PlannedSplit>,
 }
 
 /// A move that can be written.
@@ -95,17 +112,23 @@ pub struct PlannedMove {
 }
 
 /// A change of status or rank that can be written.
+pub type PlannedState = PlannedChange<State>;
+
+/// A change of a reward split that can be written.
+pub type PlannedSplit = PlannedChange<RewardSplit>;
+
+/// A change of something that holds as a whole, from a moment on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct PlannedState {
-    /// Whose state changes.
+pub struct PlannedChange<T> {
+    /// Whose history changes.
     pub member_id: Uuid,
     /// From when on; `None`: from now on.
     pub effective_at: Option<DateTime<Utc>>,
     /// What held until then.
-    pub old: State,
+    pub old: T,
     /// What holds from then on.
-    pub new: State,
-    /// When the next change of the member's state follows; `None`: it is the present one.
+    pub new: T,
+    /// When the next change of the same kind follows; `None`: it is the present one.
     pub holds_until: Option<DateTime<Utc>>,
 }
 

@@ -21,6 +21,8 @@ fn recorded(sponsors: &[u128]) -> Recorded {
         let sponsor = (*sponsor > 0).then(|| id(*sponsor));
         recorded.sponsors.insert(id(number), BTreeMap::from([(BEGINNING_OF_TIME, sponsor)]));
         recorded.states.insert(id(number), BTreeMap::from([(BEGINNING_OF_TIME, ACTIVE)]));
+        let nothing_shared = BTreeMap::from([(BEGINNING_OF_TIME, RewardSplit::default())]);
+        recorded.splits.insert(id(number), nothing_shared);
     }
     recorded
 }
@@ -33,6 +35,16 @@ fn moved(member: u128, sponsor: u128, at: i64) -> Change {
 
 fn state(member: u128, status: Option<MemberStatus>, rank: Option<u8>, at: i64) -> Change {
     let what = What::State { status, rank: rank.map(Rank) };
+    Change { member_id: id(member), effective_at: Some(day(at)), what }
+}
+
+fn percent(text: &str) -> Percentage {
+    Percentage::parse(text).unwrap()
+}
+
+fn split(member: u128, money: Option<&str>, points: Option<&str>, at: i64) -> Change {
+    let (money_to_self, points_to_self) = (money.map(percent), points.map(percent));
+    let what = What::Split { money_to_self, points_to_self };
     Change { member_id: id(member), effective_at: Some(day(at)), what }
 }
 
@@ -60,7 +72,7 @@ fn a_move_says_what_it_replaces() {
         new_sponsor_id: Some(id(4)),
         holds_until: Some(day(20)),
     };
-    assert_eq!(planned, Plan { moves: vec![expected], states: Vec::new() });
+    assert_eq!(planned, Plan { moves: vec![expected], ..Plan::default() });
     let now = Change { effective_at: None, ..moved(3, 0, 0) };
     let planned = plan(&[now], &known, day(100)).unwrap().moves[0];
     assert_eq!((planned.effective_at, planned.holds_until), (None, None));
@@ -85,6 +97,9 @@ fn impossible_changes_are_refused_by_name() {
         (moved(3, 1, 101), "future"),
         (state(4, terminated, None, 50), "same_moment"),
         (state(4, terminated, Some(0), 51), "nothing_changes"),
+        (split(9, Some("70"), None, 1), "unknown_member"),
+        (split(3, Some("70"), None, 101), "future"),
+        (split(3, Some("100.0"), None, 1), "nothing_changes"),
     ] {
         assert_eq!(causes(&[change], &known), [(0, cause)], "{change:?}");
     }
@@ -162,6 +177,41 @@ fn no_recorded_change_undoes_silently_what_is_said_before_it() {
         .insert(day(20), State { status: MemberStatus::Terminated, rank: Rank(0) });
     assert_eq!(causes(&[suspended(10)], &known), []);
     assert_eq!(causes(&[state(2, None, Some(2), 10)], &known), [(0, "undone_later")]);
+}
+
+/// Money and career points are shared each by itself; what is not said stays as it was then.
+#[test]
+fn a_split_holds_until_the_next_recorded_one() {
+    let mut known = recorded(&CHAIN);
+    let shares = |money, points| RewardSplit {
+        money_to_self: percent(money),
+        points_to_self: percent(points),
+    };
+    known.splits.get_mut(&id(2)).unwrap().insert(day(20), shares("100", "50"));
+    let changes = [
+        split(2, Some("80"), None, 5),
+        split(2, Some("70"), None, 10),
+        split(2, None, Some("25.5"), 10),
+        split(2, None, Some("100"), 30),
+    ];
+    let planned = plan(&changes, &known, day(100)).unwrap().splits;
+    let values: Vec<_> = planned.iter().map(|p| (p.old, p.new, p.holds_until)).collect();
+    assert_eq!(
+        values,
+        [
+            (shares("100", "100"), shares("80", "100"), Some(day(10))),
+            (shares("80", "100"), shares("70", "25.5"), Some(day(20))),
+            // What day 20 says is the whole split, although it takes the money of before back.
+            (shares("100", "50"), shares("100", "100"), None),
+        ]
+    );
+    assert_eq!(causes(&[split(2, None, Some("50"), 20)], &known), [(0, "same_moment")]);
+    assert_eq!(causes(&[split(2, None, Some("50"), 21)], &known), [(0, "nothing_changes")]);
+    let twice = [split(2, Some("70"), None, 5), split(2, Some("60"), None, 5)];
+    assert_eq!(causes(&twice, &known), [(1, "contradiction")]);
+    // A split moves nobody, so nothing of the tree stands in its way.
+    known.sponsors.clear();
+    assert_eq!(causes(&[split(2, Some("70"), None, 5)], &known), []);
 }
 
 #[test]

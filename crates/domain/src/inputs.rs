@@ -91,9 +91,13 @@ impl Inputs {
     }
 
     /// Keeps only what a settlement read: so many ancestors, and joining moments if any rule asks
-    /// for them. So what is stored depends neither on other plans nor on the rest of a batch.
+    /// for them. So what is stored depends neither on other plans nor on the rest of a batch. The
+    /// split is the sponsor's, and goes with the sponsor.
     pub fn keep_read(&mut self, visited: usize, joined_at: bool) {
         self.upline.truncate(visited);
+        if self.upline.is_empty() {
+            self.split = None;
+        }
         if !joined_at {
             self.seller.joined_at = None;
             self.upline.iter_mut().for_each(|visit| visit.joined_at = None);
@@ -247,11 +251,17 @@ mod tests {
     #[test]
     fn what_no_rule_reads_is_not_kept() {
         let joined = Visit { joined_at: Some(DateTime::default()), ..seller() };
-        let mut inputs = Inputs { seller: joined, upline: vec![joined; 3], split: None };
+        let split = Some(RewardSplit::default());
+        let mut inputs = Inputs { seller: joined, upline: vec![joined; 3], split };
         inputs.keep_read(2, true);
         assert_eq!((inputs.upline.len(), inputs.seller), (2, joined));
         inputs.keep_read(1, false);
-        assert_eq!((inputs.upline, inputs.seller), (vec![seller()], seller()));
+        assert_eq!(
+            (&inputs.upline, inputs.seller, inputs.split),
+            (&vec![seller()], seller(), split)
+        );
+        inputs.keep_read(0, false);
+        assert_eq!((inputs.upline.len(), inputs.split), (0, None), "whose split would it be");
     }
 
     #[test]

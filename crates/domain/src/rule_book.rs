@@ -1,4 +1,7 @@
-//! The rule book: every version of every plan, and which one prices a sale.
+//! The rule book: every version of every plan, when plans were retired, and which version prices a
+//! sale.
+
+use std::collections::BTreeSet;
 
 use chrono::{DateTime, Utc};
 use thiserror::Error;
@@ -17,11 +20,32 @@ pub struct PlanVersion {
     pub rule_set: RuleSet,
 }
 
-/// Every applied version.
+/// From when on a plan is in force no more, until a later version of it begins.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Retirement {
+    /// The plan.
+    pub plan: String,
+    /// The first moment without it.
+    pub from: DateTime<Utc>,
+}
+
+/// Every applied version, and every retirement.
 #[derive(Clone, Debug, Default)]
 pub struct RuleBook {
     /// Latest first, so that the first that has begun is the one in force.
     versions: Vec<PlanVersion>,
+    retirements: Vec<Retirement>,
+}
+
+/// A time in which two books price sales of a type by different versions, or one by none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Repriced {
+    /// What is sold.
+    pub source_type: SourceType,
+    /// The first moment.
+    pub from: DateTime<Utc>,
+    /// The first moment after it; `None`: it never ends.
+    pub until: Option<DateTime<Utc>>,
 }
 
 /// No plan pays such a sale at its moment.
@@ -62,12 +86,72 @@ pub enum Conflict {
     },
 }
 
+/// Why a plan cannot be retired at a moment.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum CannotRetire {
+    /// No version of it was ever applied.
+    #[error("no plan {plan:?} is applied; see `lineage plan list`")]
+    UnknownPlan {
+        /// The name.
+        plan: String,
+    },
+    /// Its first version begins later.
+    #[error("plan {plan} is not in force at {at}: it begins at {begins}; give a later day")]
+    NotBegun {
+        /// The plan.
+        plan: String,
+        /// When it was to be retired.
+        at: DateTime<Utc>,
+        /// When its first version begins.
+        begins: DateTime<Utc>,
+    },
+    /// A version begins at that very moment.
+    #[error(
+        "version {version} of plan {plan} begins at {at}, so that the plan is in force then; give \
+         another day"
+    )]
+    BeginsThen {
+        /// The plan.
+        plan: String,
+        /// The version.
+        version: String,
+        /// When it begins.
+        at: DateTime<Utc>,
+    },
+    /// It was retired before, and no version has begun since.
+    #[error("plan {plan} is not in force at {at}: it is retired from {since} on")]
+    RetiredBefore {
+        /// The plan.
+        plan: String,
+        /// When it was to be retired.
+        at: DateTime<Utc>,
+        /// Since when it is retired.
+        since: DateTime<Utc>,
+    },
+}
+
 impl RuleBook {
     /// A book of these versions, in any order.
     #[must_use]
     pub fn new(mut versions: Vec<PlanVersion>) -> Self {
         versions.sort_by_key(|version| std::cmp::Reverse(version.rule_set.valid_from));
-        Self { versions }
+        Self { versions, retirements: Vec::new() }
+    }
+
+    /// The same book with these retirements besides its own.
+    #[must_use]
+    pub fn with_retirements(mut self, retirements: impl IntoIterator<Item = Retirement>) -> Self {
+        self.retirements.extend(retirements);
+        self
+    }
+
+    /// The book that adding a version would make. The version has no number yet: it stands under 0,
+    /// so such a book is for comparing, not for settling.
+    #[must_use]
+    pub fn with_draft(&self, rule_set: &RuleSet) -> Self {
+        let draft = PlanVersion { number: 0, rule_numbers: Vec::new(), rule_set: rule_set.clone() };
+        let versions = self.versions.iter().cloned().chain([draft]).collect();
+        Self::new(versions).with_retirements(self.retirements.iter().cloned())
     }
 
     /// Every version, latest first.
@@ -82,16 +166,26 @@ impl RuleBook {
         self.versions.iter().find(|version| version.number == number)
     }
 
+    /// Every retirement, in no order.
+    #[must_use]
+    pub fn retirements(&self) -> &[Retirement] {
+        &self.retirements
+    }
+
     /// The version that prices a sale: of the plan that names the sale's source type, else of the
-    /// plan for all; the latest that has begun at the sale's moment (law L8).
+    /// plan for all; the latest that has begun at the sale's moment and whose plan was not retired
+    /// since (law L8).
     pub fn version_for(&self, sale: &Sale) -> Result<&PlanVersion, NoPlan> {
-        self.in_force_at(sale.as_of)
-            .find(|version| version.rule_set.names(sale.source_type))
-            .or_else(|| {
-                self.in_force_at(sale.as_of)
-                    .find(|version| version.rule_set.source_types.is_empty())
-            })
+        self.version_at(sale.source_type, sale.as_of)
             .ok_or(NoPlan { source_type: sale.source_type, at: sale.as_of })
+    }
+
+    /// The version that prices sales of a type at a moment; see [`Self::version_for`].
+    #[must_use]
+    pub fn version_at(&self, source_type: SourceType, at: DateTime<Utc>) -> Option<&PlanVersion> {
+        self.in_force_at(at).find(|version| version.rule_set.names(source_type)).or_else(|| {
+            self.in_force_at(at).find(|version| version.rule_set.source_types.is_empty())
+        })
     }
 
     /// What settling any sale reads.
@@ -101,13 +195,69 @@ impl RuleBook {
         each.fold(Reads::default(), Reads::and)
     }
 
-    /// When a version ceases to hold: at the beginning of its plan's next one.
+    /// When a version ceases to hold: at the beginning of its plan's next one, or when the plan is
+    /// retired before that.
     #[must_use]
     pub fn valid_until(&self, rule_set: &RuleSet) -> Option<DateTime<Utc>> {
-        let successors = self.versions.iter().filter(|other| {
-            other.rule_set.plan == rule_set.plan && other.rule_set.valid_from > rule_set.valid_from
+        let successors = self.versions.iter().map(|version| &version.rule_set);
+        let successors = successors.filter(|other| other.plan == rule_set.plan);
+        let ends = successors.map(|other| other.valid_from).chain(self.retired(&rule_set.plan));
+        ends.filter(|end| *end > rule_set.valid_from).min()
+    }
+
+    /// When a plan is in force again after a retirement: at the beginning of its next version.
+    #[must_use]
+    pub fn resumes(&self, retirement: &Retirement) -> Option<DateTime<Utc>> {
+        let of_plan = self.versions.iter().map(|version| &version.rule_set);
+        let of_plan = of_plan.filter(|rule_set| rule_set.plan == retirement.plan);
+        of_plan.map(|rule_set| rule_set.valid_from).filter(|from| *from >= retirement.from).min()
+    }
+
+    /// The version of the same plan that is in force just before this one begins.
+    #[must_use]
+    pub fn predecessor(&self, rule_set: &RuleSet) -> Option<&PlanVersion> {
+        let before = self.versions.iter().find(|version| {
+            let other = &version.rule_set;
+            other.plan == rule_set.plan && other.valid_from < rule_set.valid_from
         });
-        successors.map(|other| other.rule_set.valid_from).min()
+        before.filter(|version| {
+            let mut ends = self.retired(&rule_set.plan);
+            ends.all(|end| end <= version.rule_set.valid_from || end >= rule_set.valid_from)
+        })
+    }
+
+    /// The times in which the next book prices sales by another version than this one, or one of
+    /// them by none. Versions are the same if they say the same (law L4). Neighbouring times of a
+    /// type are one.
+    #[must_use]
+    pub fn repriced(&self, next: &Self) -> Vec<Repriced> {
+        let boundaries: BTreeSet<DateTime<Utc>> = [self, next]
+            .into_iter()
+            .flat_map(|book| {
+                let begin = book.versions.iter().map(|version| version.rule_set.valid_from);
+                begin.chain(book.retirements.iter().map(|retirement| retirement.from))
+            })
+            .collect();
+        // Before the first boundary nothing is in force in either book; between two, nothing changes.
+        let mut repriced: Vec<Repriced> = Vec::new();
+        for source_type in SourceType::ALL {
+            let mut open: Option<DateTime<Utc>> = None;
+            for at in &boundaries {
+                let [now, then] = [self, next].map(|book| book.version_at(source_type, *at));
+                let same =
+                    now.map(|version| &version.rule_set) == then.map(|version| &version.rule_set);
+                match (open, same) {
+                    (Some(from), true) => {
+                        repriced.push(Repriced { source_type, from, until: Some(*at) });
+                        open = None;
+                    }
+                    (None, false) => open = Some(*at),
+                    (Some(_), false) | (None, true) => {}
+                }
+            }
+            repriced.extend(open.map(|from| Repriced { source_type, from, until: None }));
+        }
+        repriced
     }
 
     /// Checks that a version can join the book without two answers to "who prices this sale?".
@@ -132,13 +282,47 @@ impl RuleBook {
         Ok(())
     }
 
-    /// Each plan's version at a moment.
+    /// Checks that a plan is in force just before a moment and could cease then.
+    pub fn check_retirement(&self, plan: &str, at: DateTime<Utc>) -> Result<(), CannotRetire> {
+        let of_plan = || {
+            let rule_sets = self.versions.iter().map(|version| &version.rule_set);
+            rule_sets.filter(|rule_set| rule_set.plan == plan)
+        };
+        let plan = plan.to_owned();
+        if let Some(same) = of_plan().find(|rule_set| rule_set.valid_from == at) {
+            return Err(CannotRetire::BeginsThen { plan, version: same.version.clone(), at });
+        }
+        let Some(first) = of_plan().map(|rule_set| rule_set.valid_from).min() else {
+            return Err(CannotRetire::UnknownPlan { plan });
+        };
+        let begun = of_plan().map(|rule_set| rule_set.valid_from).filter(|begins| *begins < at);
+        let Some(latest) = begun.max() else {
+            return Err(CannotRetire::NotBegun { plan, at, begins: first });
+        };
+        match self.retired(&plan).filter(|since| latest < *since && *since <= at).min() {
+            Some(since) => Err(CannotRetire::RetiredBefore { plan, at, since }),
+            None => Ok(()),
+        }
+    }
+
+    /// When a plan is retired.
+    fn retired(&self, plan: &str) -> impl Iterator<Item = DateTime<Utc>> {
+        let of_plan = self.retirements.iter().filter(move |retirement| retirement.plan == plan);
+        of_plan.map(|retirement| retirement.from)
+    }
+
+    /// Each plan's version at a moment. A version that begins at the very moment of a retirement
+    /// begins: the retirement ended what was before.
     fn in_force_at(&self, moment: DateTime<Utc>) -> impl Iterator<Item = &PlanVersion> {
         let begun = move |version: &&PlanVersion| version.rule_set.valid_from <= moment;
         self.versions.iter().enumerate().filter_map(move |(place, version)| {
             let mut later = self.versions[..place].iter().filter(begun);
             let is_latest = later.all(|other| other.rule_set.plan != version.rule_set.plan);
-            (is_latest && begun(&version)).then_some(version)
+            let mut retired = self.retired(&version.rule_set.plan);
+            (is_latest
+                && begun(&version)
+                && !retired.any(|from| version.rule_set.valid_from < from && from <= moment))
+            .then_some(version)
         })
     }
 }
@@ -153,75 +337,5 @@ fn common_sales(a: &RuleSet, b: &RuleSet) -> Option<String> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::ladder::Ladder;
-    use crate::period::Programme;
-    use crate::plan::PlanFile;
-
-    fn rule_set(plan: &str, source_types: &str, valid_from: &str) -> RuleSet {
-        let yaml = format!(
-            "plan: {plan}\nversion: v\nvalid_from: {valid_from}\n{source_types}\nrules:\n  - id: r\n    \
-             component: c\n    calculation: {{type: unilevel, levels: [{{level: 4, percentage: '1'}}]}}"
-        );
-        let ladder = Ladder::from_yaml("ranks: [MEMBER]").unwrap();
-        let prague = Programme::parse_time_zone("Europe/Prague").unwrap();
-        let programme = Programme { time_zone: prague, ..Programme::default() };
-        RuleSet::compile(&PlanFile::from_yaml(&yaml).unwrap(), &ladder, &programme).unwrap()
-    }
-
-    fn book(rule_sets: &[RuleSet]) -> RuleBook {
-        let number = |(index, rule_set): (usize, &RuleSet)| PlanVersion {
-            number: i32::try_from(index).unwrap(),
-            rule_numbers: vec![0],
-            rule_set: rule_set.clone(),
-        };
-        RuleBook::new(rule_sets.iter().enumerate().map(number).collect())
-    }
-
-    fn pricing(book: &RuleBook, source_type: SourceType, as_of: &str) -> Option<i32> {
-        let mut sale = crate::settle::tests::sale("100");
-        (sale.source_type, sale.as_of) = (source_type, as_of.parse().unwrap());
-        book.version_for(&sale).ok().map(|version| version.number)
-    }
-
-    #[test]
-    fn l8_a_version_holds_from_its_first_local_moment_until_its_successors() {
-        let all = "";
-        let book = book(&[rule_set("a", all, "2023-05-01"), rule_set("a", all, "2023-03-26")]);
-        let at = |as_of| pricing(&book, SourceType::Product, as_of);
-        assert_eq!(at("2023-03-25T22:59:59.999999Z"), None);
-        assert_eq!(at("2023-03-25T23:00:00Z"), Some(1), "winter time until the night after");
-        assert_eq!(at("2023-04-30T21:59:59.999999Z"), Some(1));
-        assert_eq!(at("2023-04-30T22:00:00Z"), Some(0), "summer time");
-        assert_eq!(book.reads().depth, 4);
-    }
-
-    #[test]
-    fn the_plan_that_names_the_source_type_goes_before_the_plan_for_all() {
-        let book = book(&[
-            rule_set("general", "", "2023-01-01"),
-            rule_set("funds", "source_types: [INVESTMENT]", "2023-02-01"),
-            rule_set("funds", "source_types: [PRODUCT]", "2023-06-01"),
-        ]);
-        let at = |source_type, as_of| pricing(&book, source_type, as_of);
-        assert_eq!(at(SourceType::Investment, "2023-01-15T00:00:00Z"), Some(0));
-        assert_eq!(at(SourceType::Investment, "2023-03-01T00:00:00Z"), Some(1));
-        assert_eq!(at(SourceType::Product, "2023-03-01T00:00:00Z"), Some(0));
-        assert_eq!(at(SourceType::Product, "2023-07-01T00:00:00Z"), Some(2));
-        let funds_gone = at(SourceType::Investment, "2023-07-01T00:00:00Z");
-        assert_eq!(funds_gone, Some(0), "a successor states its plan completely");
-    }
-
-    #[test]
-    fn a_sale_is_never_priced_by_two_plans() {
-        let investment = "source_types: [INVESTMENT]";
-        let book = book(&[rule_set("a", investment, "2023-05-01")]);
-        let check = |plan, types, from| book.check_addition(&rule_set(plan, types, from));
-        assert!(matches!(check("a", investment, "2023-05-01"), Err(Conflict::SameStart { .. })));
-        assert!(matches!(check("b", investment, "2024-05-01"), Err(Conflict::SameSales { .. })));
-        assert_eq!(check("a", investment, "2023-05-02"), Ok(()));
-        assert_eq!(check("b", "source_types: [PRODUCT]", "2023-05-01"), Ok(()));
-        assert_eq!(check("b", "", "2023-05-01"), Ok(()), "the plan for all gives way");
-    }
-}
+#[path = "rule_book_tests.rs"]
+mod tests;

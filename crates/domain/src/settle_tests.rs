@@ -28,7 +28,7 @@ pub(crate) fn sale(amount: &str) -> Sale {
     }
 }
 
-fn rule_set(yaml: &str) -> RuleSet {
+pub(crate) fn rule_set(yaml: &str) -> RuleSet {
     let ladder = Ladder::from_yaml("ranks: [MEMBER, SILVER, GOLD]").unwrap();
     let file = PlanFile::from_yaml(yaml).unwrap();
     RuleSet::compile(&file, &ladder, &Programme::default()).unwrap()
@@ -284,24 +284,9 @@ proptest! {
             .collect();
         prop_assert_eq!(lines, expected);
     }
-
-    /// L4: what is stored (content of the rule set, packed inputs) gives the same settlement.
-    /// L5: ancestors that no rule can visit change nothing, so it does not matter how many a
-    /// batch looked up.
-    #[test]
-    fn l4_l5_stored_inputs_and_rules_repeat_the_settlement(
-        units in 1..10_i128.pow(12),
-        inputs in any_upline(),
-        levels in any_levels(),
-        max_levels in 1..9_u8,
-    ) {
-        let rules = plan_of(&levels, max_levels);
-        let first = settle(&sale_of(units), &inputs, &rules).unwrap();
-        let mut kept = inputs.clone();
-        kept.keep_read(first.visited(), rules.reads().joined_at);
-        let stored_inputs = Inputs::unpack(&kept.pack()).unwrap();
-        let stored_rules = RuleSet::from_content(&rules.content()).unwrap();
-        let again = settle(&sale_of(units), &stored_inputs, &stored_rules).unwrap();
-        prop_assert_eq!(first, again);
-    }
 }
+
+#[path = "settle_tests/laws.rs"]
+mod laws;
+#[path = "settle_tests/reference.rs"]
+mod reference;

@@ -7,7 +7,7 @@ use axum::Router;
 use axum::extract::{DefaultBodyLimit, MatchedPath, Request, State};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, patch, post};
+use axum::routing::{get, patch, post, put};
 use store::PgPool;
 use store::keys::Scope;
 use store::stream::Ringer;
@@ -49,6 +49,7 @@ pub(crate) fn router(app: App) -> Router {
     let write_members = Router::new()
         .route("/v1/members", post(members::post))
         .route("/v1/members/{id}", patch(members::changes::patch))
+        .route("/v1/members/{id}/reward-split", put(members::reward_split::put))
         .route_layer(needs(Scope::MembersWrite));
     let administer = Router::new()
         .route("/v1/members/{id}/move", post(members::moves::post))
@@ -65,6 +66,7 @@ pub(crate) fn router(app: App) -> Router {
         .route("/v1/members/{id}/path", get(members::relations::path))
         .route("/v1/members/{id}/above/{other}", get(members::relations::above))
         .route("/v1/members/{id}/history", get(members::history::get))
+        .route("/v1/members/{id}/reward-split", get(members::reward_split::get))
         .route_layer(needs(Scope::Read));
     let open = Router::new()
         .route("/openapi.json", get(openapi::get))

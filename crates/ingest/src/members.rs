@@ -6,6 +6,7 @@ pub(crate) mod moves;
 pub(crate) mod network;
 pub(crate) mod queries;
 pub(crate) mod relations;
+pub(crate) mod reward_split;
 
 use axum::Json;
 use axum::body::Bytes;

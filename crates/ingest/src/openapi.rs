@@ -29,6 +29,8 @@ use utoipa::{Modify, OpenApi};
         crate::members::relations::path,
         crate::members::relations::above,
         crate::members::history::get,
+        crate::members::reward_split::put,
+        crate::members::reward_split::get,
         crate::health::alive,
         crate::health::ready,
     ),
@@ -90,6 +92,7 @@ mod tests {
                 "/v1/members/{id}/levels",
                 "/v1/members/{id}/move",
                 "/v1/members/{id}/path",
+                "/v1/members/{id}/reward-split",
                 "/v1/members/{id}/upline",
                 "/v1/outcomes",
             ]

@@ -57,7 +57,7 @@ pub(crate) enum Command {
     #[command(subcommand)]
     Members(members::Command),
 
-    /// Check, apply, list or show commission plans
+    /// Check, apply, retire, list or show commission plans
     #[command(subcommand)]
     Plan(plan::Command),
 

@@ -14,6 +14,7 @@ mod queries;
 mod question;
 mod rows;
 mod setting;
+mod splitting;
 mod tree;
 mod view;
 
@@ -40,7 +41,7 @@ pub(crate) enum Command {
         zcat members.csv.gz | lineage members import - --format json")]
     Import(ImportArgs),
 
-    /// Show a member: sponsor, status, rank, and the sizes of the network
+    /// Show a member: sponsor, status, rank, reward split, and the sizes of the network
     #[command(after_help = "Example:\n  \
         lineage members show M-1001 --as-of 2026-02-01")]
     Show(queries::MemberArgs),
@@ -113,6 +114,20 @@ pub(crate) enum Command {
         lineage members set M-1001 --rank GOLD --reason 'as agreed' --effective-at 2026-11-01")]
     Set(setting::SetArgs),
 
+    /// Change how a member shares direct rewards with those whom they sponsor
+    ///
+    /// Each share is written as what the member keeps and what the seller gets, together 100:
+    /// --monetary 70/30. What is not given stays as it is at that moment. It concerns what the
+    /// member earns on level 1 from sales of those whom they sponsor themselves; sales from the
+    /// effective moment on are shared so, earlier ones as before. A moment in the past must lie
+    /// after every sale that is settled, and the change then holds until the next one that is
+    /// recorded. Moves do not touch it.
+    #[command(after_help = "Example:\n  \
+        lineage members split M-1001 --monetary 70/30 --career-points 50/50 --reason 'as agreed'\n  \
+        lineage members split M-1001 --monetary 100/0 --reason 'own wish' \
+        --effective-at 2026-11-01 --dry-run")]
+    Split(splitting::SplitArgs),
+
     /// Apply many changes at once
     #[command(subcommand)]
     Changes(changes::Command),
@@ -149,6 +164,7 @@ pub(crate) async fn run(command: Command, database: &DatabaseArgs) -> anyhow::Re
         Command::History(args) => history::run(&args, database).await,
         Command::Move(args) => moving::run(&args, database).await,
         Command::Set(args) => setting::run(&args, database).await,
+        Command::Split(args) => splitting::run(&args, database).await,
         Command::Changes(changes::Command::Apply(args)) => changes::apply(&args, database).await,
     }
 }

@@ -1,9 +1,11 @@
 //! `lineage plan`: what is paid, as data.
 
 mod apply;
+mod difference;
 mod file;
 mod line;
 mod list;
+mod retire;
 mod show;
 
 use std::process::ExitCode;
@@ -21,7 +23,8 @@ pub(crate) enum Command {
     /// Check a plan file, changing nothing
     ///
     /// Names every flaw with its line. Checks against the ladder, the calendar and the plans that
-    /// are applied; with --offline against the ladder of a file and UTC alone.
+    /// are applied, and says which rules change; with --offline against the ladder of a file and UTC
+    /// alone.
     #[command(after_help = "Example:\n  \
         lineage plan check plan.yaml\n  \
         lineage plan check plan.yaml --offline --ranks ranks.yaml")]
@@ -29,14 +32,25 @@ pub(crate) enum Command {
 
     /// Apply a plan file as a new version
     ///
-    /// A version holds from its `valid_from` until its successor begins, and never changes. It is
-    /// refused where it would reprice sales that are settled. The same content again changes
-    /// nothing and is no failure.
+    /// A version holds from its `valid_from` until its successor begins or the plan is retired, and
+    /// never changes. It is refused where it would reprice sales that are settled. The same content
+    /// again changes nothing and is no failure. --dry-run shows which rules are added, changed and
+    /// closed.
     #[command(after_help = "Example:\n  \
+        lineage plan apply plan.yaml --dry-run\n  \
         lineage plan apply plan.yaml --reason 'board decision of 12 April'")]
     Apply(ApplyArgs),
 
-    /// List the applied versions
+    /// Retire a plan from a day on
+    ///
+    /// From then on it is in force no more, until a later version of it begins: its sales are the
+    /// plan for all's, or wait with the cause `no_plan`. Refused where settled sales would be
+    /// repriced. The same again changes nothing and is no failure.
+    #[command(after_help = "Example:\n  \
+        lineage plan retire spring-promotion --from 2023-06-01 --reason 'board decision of 12 April'")]
+    Retire(retire::RetireArgs),
+
+    /// List the applied versions and when plans are retired
     #[command(after_help = "Example:\n  lineage plan list")]
     List(FormatArgs),
 
@@ -111,6 +125,7 @@ pub(crate) async fn run(command: Command, database: &DatabaseArgs) -> anyhow::Re
     match command {
         Command::Check(args) => apply::check(&args, database).await,
         Command::Apply(args) => apply::apply(&args, database).await,
+        Command::Retire(args) => retire::run(&args, database).await,
         Command::List(args) => list::run(args.format, database).await,
         Command::Show(args) => show::run(&args, database).await,
     }

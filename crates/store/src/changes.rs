@@ -1,4 +1,4 @@
-//! Changes of history: moves, statuses and ranks, each from its moment on.
+//! Changes of history: moves, statuses and ranks, reward splits, each from its moment on.
 //!
 //! The protocol, in one transaction of the caller:
 //!
@@ -24,7 +24,9 @@ mod rows;
 mod settled;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use domain::history::{self, Change, PlannedMove, PlannedState, Refusal, Refusals, What};
+use domain::history::{
+    self, Change, PlannedChange, PlannedMove, PlannedSplit, PlannedState, Refusal, Refusals, What,
+};
 use sqlx::{Acquire, PgConnection};
 use uuid::Uuid;
 
@@ -55,6 +57,8 @@ pub struct Applied {
     pub moves: Vec<AppliedMove>,
     /// Changes of status or rank, in the order of their moments.
     pub states: Vec<PlannedState>,
+    /// Changes of reward splits, in the order of their moments.
+    pub splits: Vec<PlannedSplit>,
 }
 
 /// A move, with how many move.
@@ -145,6 +149,7 @@ async fn plan(
     let recorded = known::recorded(conn, changes, first.unwrap_or(clock)).await?;
     let rows = recorded.sponsors.values().filter_map(|rows| rows.keys().next_back());
     let rows = rows.chain(recorded.states.values().filter_map(|rows| rows.keys().next_back()));
+    let rows = rows.chain(recorded.splits.values().filter_map(|rows| rows.keys().next_back()));
     let latest = rows.max().map(|at| *at + TimeDelta::microseconds(1));
     let now = latest.map_or(clock, |latest| latest.max(clock));
     let plan = match history::plan(changes, &recorded, now) {
@@ -155,7 +160,7 @@ async fn plan(
     let size = |planned: &PlannedMove| sizes.get(&planned.member_id).copied().unwrap_or(0);
     let with_size = |planned| AppliedMove { planned, subtree_size: size(&planned) };
     let moves = plan.moves.into_iter().map(with_size).collect();
-    Ok(Ok(Applied { now, moves, states: plan.states }))
+    Ok(Ok(Applied { now, moves, states: plan.states, splits: plan.splits }))
 }
 
 /// Writes what was planned, unless the depth of the tree or a settled sale forbids it.
@@ -177,10 +182,11 @@ async fn write(
     }
     let (dated_moves, moves): (Vec<_>, Vec<_>) =
         applied.moves.iter().partition(|done| done.planned.effective_at.is_some());
-    let (dated_states, states): (Vec<PlannedState>, Vec<PlannedState>) =
-        applied.states.iter().partition(|planned| planned.effective_at.is_some());
+    let (dated_states, states) = dated_and_present(&applied.states);
+    let (dated_splits, splits) = dated_and_present(&applied.splits);
     rows::write_moves(conn, order, &dated_moves, applied.now).await?;
     rows::write_states(conn, order, &dated_states, applied.now).await?;
+    rows::write_splits(conn, order, &dated_splits, applied.now).await?;
 
     patience.take(conn, Lock::History).await?;
     let first = order.changes.iter().filter_map(|change| change.effective_at).min();
@@ -192,7 +198,15 @@ async fn write(
     applied.now = events::clock(conn).await?.max(applied.now).max(after_events);
     rows::write_moves(conn, order, &moves, applied.now).await?;
     rows::write_states(conn, order, &states, applied.now).await?;
+    rows::write_splits(conn, order, &splits, applied.now).await?;
     Ok(Ok(()))
+}
+
+/// The changes that name their moment, and those that hold from now on.
+fn dated_and_present<T: Copy>(
+    planned: &[PlannedChange<T>],
+) -> (Vec<PlannedChange<T>>, Vec<PlannedChange<T>>) {
+    planned.iter().partition(|planned| planned.effective_at.is_some())
 }
 
 /// The changes that move these members.

@@ -20,6 +20,7 @@ pub mod ledger;
 pub mod locks;
 pub mod plans;
 pub mod programme;
+pub mod reward_splits;
 pub mod scratch;
 pub mod settling;
 pub mod stream;

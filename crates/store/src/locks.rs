@@ -4,7 +4,7 @@
 //!
 //! | lock | shared by | exclusive for |
 //! |---|---|---|
-//! | `changes` | nobody | every change of sponsor, status or rank |
+//! | `changes` | nobody | every change of a member's history |
 //! | `tree` | enrolment, import | moves |
 //! | `history` | settlement | every change of history, last and briefly |
 //!

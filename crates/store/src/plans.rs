@@ -1,7 +1,10 @@
-//! Applied plan versions.
+//! Applied plan versions and retirements.
+
+mod repricing;
+mod retire;
 
 use chrono::{DateTime, Utc};
-use domain::rule_book::{Conflict, PlanVersion, RuleBook};
+use domain::rule_book::{Conflict, PlanVersion, Retirement, RuleBook};
 use domain::rule_set::{RuleSet, RuleSetHash};
 use sqlx::PgConnection;
 use thiserror::Error;
@@ -10,7 +13,10 @@ use uuid::Uuid;
 use crate::locks::{self, Lock};
 use crate::{StoreError, failures};
 
-/// Causes of failure that a new plan version may repair.
+pub use self::repricing::Repricing;
+pub use self::retire::{Retire, RetireError, Retired, RetiredPlan, retire, retirements};
+
+/// Causes of failure that another version, or none of that plan, may repair.
 const REPAIRED_CAUSES: [&str; 3] = ["no_plan", "no_rule", "ambiguous_rules"];
 
 /// A plan version to be applied.
@@ -49,25 +55,22 @@ pub enum ApplyError {
     /// It contradicts another version.
     #[error(transparent)]
     Conflict(#[from] Conflict),
-    /// It would have priced sales that are settled already.
-    #[error(
-        "{settled} sale(s) with a moment from {from} on are settled already, the first at {first}; \
-         what was settled stays true: let the version begin later"
-    )]
+    /// It would have priced sales that are settled already, or left them to another plan.
+    #[error("plan {plan} version {version} {repricing}: let it begin on a day after that")]
     Repricing {
-        /// Where the version begins.
-        from: DateTime<Utc>,
-        /// The earliest settled sale in its time.
-        first: DateTime<Utc>,
-        /// How many there are.
-        settled: i64,
+        /// The plan.
+        plan: String,
+        /// The version that was to be applied.
+        version: String,
+        /// The sales in question.
+        repricing: Repricing,
     },
     /// PostgreSQL failed.
     #[error(transparent)]
     Store(#[from] StoreError),
 }
 
-/// Every applied version. One query for the versions, one for the rules' numbers.
+/// Every applied version and retirement, in a query each.
 pub async fn rule_book(conn: &mut PgConnection) -> Result<RuleBook, StoreError> {
     let rows = sqlx::query!(
         r#"
@@ -78,7 +81,7 @@ pub async fn rule_book(conn: &mut PgConnection) -> Result<RuleBook, StoreError> 
          order by p.id
         "#
     )
-    .fetch_all(conn)
+    .fetch_all(&mut *conn)
     .await?;
     let versions = rows
         .into_iter()
@@ -91,14 +94,22 @@ pub async fn rule_book(conn: &mut PgConnection) -> Result<RuleBook, StoreError> 
             Ok(PlanVersion { number: row.id, rule_numbers: row.rule_numbers, rule_set })
         })
         .collect::<Result<Vec<_>, StoreError>>()?;
-    Ok(RuleBook::new(versions))
+    let retirements = retire::retirements(conn).await?.into_iter();
+    let retirements =
+        retirements.map(|retired| Retirement { plan: retired.plan, from: retired.from });
+    Ok(RuleBook::new(versions).with_retirements(retirements))
 }
 
-/// The rules' generation: moves when a version is added.
+/// The rules' generation: moves when a version or a retirement is added. Settlement reads it with
+/// each batch, in a statement of its own.
 pub async fn generation(conn: &mut PgConnection) -> Result<i32, StoreError> {
-    let highest =
-        sqlx::query_scalar!(r#"select coalesce(max(id), 0) as "id!" from commission_plans"#);
-    Ok(highest.fetch_one(conn).await?)
+    let generation = sqlx::query_scalar!(
+        r#"
+        select coalesce((select max(id) from commission_plans), 0)
+                 + coalesce((select max(id) from plan_retirements), 0) as "generation!"
+        "#
+    );
+    Ok(generation.fetch_one(conn).await?)
 }
 
 /// Applies a version in the caller's transaction: checks it against the others and against what is
@@ -123,42 +134,17 @@ pub async fn apply(
     }
     let book = rule_book(conn).await?;
     book.check_addition(rule_set)?;
-    refuse_repricing(conn, rule_set, book.valid_until(rule_set)).await?;
+    if let Some(repricing) = repricing::find(conn, &book, &book.with_draft(rule_set)).await? {
+        let (plan, version) = (rule_set.plan.clone(), rule_set.version.clone());
+        return Err(ApplyError::Repricing { plan, version, repricing });
+    }
     let number = insert(conn, application, &content, hash).await?;
-    let causes = REPAIRED_CAUSES.map(str::to_owned);
-    let revived = failures::revive_unpriced(conn, &causes).await?;
-    Ok(Applied::New { number, revived })
+    Ok(Applied::New { number, revived: revive(conn).await? })
 }
 
-async fn refuse_repricing(
-    conn: &mut PgConnection,
-    rule_set: &RuleSet,
-    until: Option<DateTime<Utc>>,
-) -> Result<(), ApplyError> {
-    let source_types: Vec<String> =
-        rule_set.source_types.iter().map(|kind| kind.name().to_owned()).collect();
-    let settled = sqlx::query!(
-        r#"
-        select count(*) as "count!", min(e.as_of) as first
-          from events e
-          join commission_outcomes o on o.event_id = e.id
-         where e.as_of >= $1
-           and e.as_of < coalesce($2::timestamptz, 'infinity')
-           and ($3::text[] = '{}' or e.source_type::text = any($3))
-        "#,
-        rule_set.valid_from,
-        until,
-        &source_types,
-    )
-    .fetch_one(conn)
-    .await
-    .map_err(StoreError::from)?;
-    match settled.first {
-        Some(first) => {
-            Err(ApplyError::Repricing { from: rule_set.valid_from, first, settled: settled.count })
-        }
-        None => Ok(()),
-    }
+/// Revives the events that failed by the rules as they were.
+async fn revive(conn: &mut PgConnection) -> Result<Vec<Uuid>, StoreError> {
+    failures::revive_unpriced(conn, &REPAIRED_CAUSES.map(str::to_owned)).await
 }
 
 async fn insert(

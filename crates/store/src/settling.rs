@@ -3,7 +3,8 @@
 //! Per micro-batch, whatever its size, in one transaction of the caller:
 //!
 //! 1. [`read`]: facts and upline as of each event's moment, then statuses and ranks (two queries;
-//!    a third for the lines of sales, when any sale has lines)
+//!    a third for the lines of sales, when any sale has lines; one more for reward splits once any
+//!    member shares rewards)
 //! 2. [`claim`]: one insert of the outcomes; what it returns is ours to pay
 //! 3. [`write_lines`]: one COPY of the ledger lines of what was claimed (two round trips), or one
 //!    insert when they are few

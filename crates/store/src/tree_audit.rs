@@ -14,7 +14,7 @@ use uuid::Uuid;
 
 pub use self::closure::{Suspicion, closure_rows, closure_without_members, examine};
 pub use self::history::{
-    Disagreement, HistoryRow, ImpossibleMoment, Misreplaced, UnknownSponsor, disagreements,
+    Disagreement, HistoryRow, ImpossibleMoment, Kind, Misreplaced, UnknownSponsor, disagreements,
     impossible_moments, misreplaced, past_circles, rows_without_members, unknown_sponsors,
     written_since_the_beginning,
 };

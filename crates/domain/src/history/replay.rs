@@ -12,55 +12,34 @@ use std::ops::Bound::{Excluded, Unbounded};
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
-use super::{Change, Plan, PlannedMove, PlannedState, Recorded, Refusal, Refusals, State, What};
-use crate::ladder::Rank;
+use super::parts::{Entry, Parts, Timeline, Wanted, after};
+use super::{Change, Plan, PlannedMove, Recorded, Refusal, Refusals, State, What};
 use crate::member::MemberStatus;
 use crate::network::DEPTH_MAX;
-
-/// An entry of a timeline.
-#[derive(Clone, Copy, Debug)]
-struct Entry<T> {
-    value: T,
-    /// The change that it comes from; `None`: it is recorded.
-    place: Option<usize>,
-    /// Whether the change named no moment.
-    is_now: bool,
-}
-
-type Timeline<T> = BTreeMap<DateTime<Utc>, Entry<T>>;
-
-/// A wanted state: what is `None` is filled in from what holds before.
-type Wanted = (Option<MemberStatus>, Option<Rank>);
+use crate::reward_split::RewardSplit;
 
 /// The timelines of everybody concerned, with what is asked for put in.
 pub(super) struct Replay {
     now: DateTime<Utc>,
     sponsors: HashMap<Uuid, Timeline<Option<Uuid>>>,
-    states: HashMap<Uuid, Timeline<Wanted>>,
-    /// Members whose timelines have new entries, in the order of the request.
+    /// Members whose sponsors have new entries, in the order of the request.
     moved: Vec<Uuid>,
-    changed: Vec<Uuid>,
+    states: Parts<State>,
+    splits: Parts<RewardSplit>,
     refusals: Refusals,
 }
 
 impl Replay {
     pub(super) fn new(recorded: &Recorded, now: DateTime<Utc>) -> Self {
-        fn entry<T>(value: T) -> Entry<T> {
-            Entry { value, place: None, is_now: false }
-        }
         let sponsors = recorded.sponsors.iter().map(|(id, rows)| {
-            (*id, rows.iter().map(|(at, sponsor)| (*at, entry(*sponsor))).collect())
-        });
-        let states = recorded.states.iter().map(|(id, rows)| {
-            let wanted = |state: &State| (Some(state.status), Some(state.rank));
-            (*id, rows.iter().map(|(at, state)| (*at, entry(wanted(state)))).collect())
+            (*id, rows.iter().map(|(at, sponsor)| (*at, Entry::recorded(*sponsor))).collect())
         });
         Self {
             now,
             sponsors: sponsors.collect(),
-            states: states.collect(),
             moved: Vec::new(),
-            changed: Vec::new(),
+            states: Parts::new(&recorded.states),
+            splits: Parts::new(&recorded.splits),
             refusals: Vec::new(),
         }
     }
@@ -79,7 +58,12 @@ impl Replay {
                 }
                 What::State { status, rank } => {
                     let new = Entry { value: (status, rank), place: Some(place), is_now };
-                    self.add_state(change.member_id, at, new)
+                    self.states.add(change.member_id, at, new)
+                }
+                What::Split { money_to_self, points_to_self } => {
+                    let value = (money_to_self, points_to_self);
+                    let new = Entry { value, place: Some(place), is_now };
+                    self.splits.add(change.member_id, at, new)
                 }
             }
         };
@@ -112,44 +96,9 @@ impl Replay {
         }
     }
 
-    fn add_state(
-        &mut self,
-        member_id: Uuid,
-        at: DateTime<Utc>,
-        new: Entry<Wanted>,
-    ) -> Option<Refusal> {
-        let Some(timeline) = self.states.get_mut(&member_id) else {
-            return Some(Refusal::UnknownMember);
-        };
-        match timeline.get_mut(&at) {
-            Some(Entry { place: None, .. }) => Some(Refusal::SameMoment),
-            Some(Entry { value: (status, rank), .. }) => {
-                // One says the status, the other the rank: together they are one change.
-                let (new_status, new_rank) = new.value;
-                if (status.is_some() && new_status.is_some())
-                    || (rank.is_some() && new_rank.is_some())
-                {
-                    return Some(Refusal::Contradiction);
-                }
-                (*status, *rank) = (status.or(new_status), rank.or(new_rank));
-                None
-            }
-            None => {
-                timeline.insert(at, new);
-                self.changed.push(member_id);
-                None
-            }
-        }
-    }
-
     fn sponsor_at(&self, member_id: Uuid, at: DateTime<Utc>) -> Option<Uuid> {
         let (_, entry) = self.sponsors.get(&member_id)?.range(..=at).next_back()?;
         entry.value
-    }
-
-    /// The state at a moment, each part from the last entry that says it.
-    fn state_at(&self, member_id: Uuid, at: DateTime<Utc>) -> Option<State> {
-        state_of(self.states.get(&member_id)?.range(..=at))
     }
 
     /// Follows everybody whose sponsor changes, at each moment from the first new move on.
@@ -227,26 +176,17 @@ impl Replay {
                     found.push((place, Refusal::NothingChanges));
                 } else if let Some(sponsor_id) = entry.value
                     && self
-                        .state_at(sponsor_id, *at)
+                        .states
+                        .at(sponsor_id, *at)
                         .is_some_and(|state| state.status == MemberStatus::Terminated)
                 {
                     found.push((place, Refusal::TerminatedSponsor { sponsor_id }));
                 }
             }
         }
-        for member_id in &self.changed {
-            let timeline = &self.states[member_id];
-            for (at, entry) in timeline {
-                let Some(place) = entry.place else { continue };
-                let before = state_of(timeline.range(..at));
-                if before == state_of(timeline.range(..=at)) {
-                    found.push((place, Refusal::NothingChanges));
-                } else if let Some(before) = before {
-                    let undone = undone_later(timeline, *at, entry.value, before);
-                    found.extend(undone.map(|refusal| (place, refusal)));
-                }
-            }
-        }
+        found.extend(self.states.refuse(undone_later));
+        // A split holds until the next recorded one, whatever that says.
+        found.extend(self.splits.refuse(|_, _, _, _| None));
         self.refusals.extend(found);
     }
 
@@ -264,11 +204,9 @@ impl Replay {
 
     fn plan(mut self) -> Plan {
         let mut plan = Plan::default();
-        // A member with several changes stands there several times.
-        for members in [&mut self.moved, &mut self.changed] {
-            members.sort_unstable();
-            members.dedup();
-        }
+        // A member with several moves stands there several times.
+        self.moved.sort_unstable();
+        self.moved.dedup();
         for member_id in &self.moved {
             let timeline = &self.sponsors[member_id];
             for (at, entry) in timeline.iter().filter(|(_, entry)| entry.place.is_some()) {
@@ -282,23 +220,10 @@ impl Replay {
                 });
             }
         }
-        for member_id in &self.changed {
-            let timeline = &self.states[member_id];
-            for (at, entry) in timeline.iter().filter(|(_, entry)| entry.place.is_some()) {
-                let states = (state_of(timeline.range(..at)), state_of(timeline.range(..=at)));
-                let (Some(old), Some(new)) = states else { continue };
-                plan.states.push(PlannedState {
-                    member_id: *member_id,
-                    effective_at: (!entry.is_now).then_some(*at),
-                    old,
-                    new,
-                    holds_until: after(timeline, *at),
-                });
-            }
-        }
         let now = self.now;
         plan.moves.sort_by_key(|planned| (planned.effective_at.unwrap_or(now), planned.member_id));
-        plan.states.sort_by_key(|planned| (planned.effective_at.unwrap_or(now), planned.member_id));
+        plan.states = self.states.plan(now);
+        plan.splits = self.splits.plan(now);
         plan
     }
 }
@@ -316,14 +241,14 @@ enum Followed {
 /// Whether a recorded change that follows brings back what held before, without anybody having said
 /// so: a row of history has both parts, whichever it was about.
 fn undone_later(
-    timeline: &Timeline<Wanted>,
+    timeline: &Timeline<Wanted<State>>,
     at: DateTime<Utc>,
-    (status, rank): Wanted,
+    (status, rank): Wanted<State>,
     before: State,
 ) -> Option<Refusal> {
     let undone = |part: &'static str,
-                  is_said: &dyn Fn(&Wanted) -> bool,
-                  is_as_before: &dyn Fn(&Wanted) -> bool| {
+                  is_said: &dyn Fn(&Wanted<State>) -> bool,
+                  is_as_before: &dyn Fn(&Wanted<State>) -> bool| {
         let mut later = timeline.range((Excluded(at), Unbounded));
         let (moment, next) = later.find(|(_, entry)| entry.place.is_none())?;
         let mut asked_for =
@@ -342,24 +267,4 @@ fn undone_later(
             undone("rank", &|later| later.1.is_some(), &|later| later.1 == Some(before.rank))
         })
     })
-}
-
-/// When the next entry follows.
-fn after<T>(timeline: &Timeline<T>, at: DateTime<Utc>) -> Option<DateTime<Utc>> {
-    timeline.range((Excluded(at), Unbounded)).next().map(|(at, _)| *at)
-}
-
-/// The state that a stretch of a timeline ends in.
-fn state_of<'a>(
-    entries: impl DoubleEndedIterator<Item = (&'a DateTime<Utc>, &'a Entry<Wanted>)>,
-) -> Option<State> {
-    let (mut status, mut rank) = (None, None);
-    for (_, entry) in entries.rev() {
-        status = status.or(entry.value.0);
-        rank = rank.or(entry.value.1);
-        if let (Some(status), Some(rank)) = (status, rank) {
-            return Some(State { status, rank });
-        }
-    }
-    None
 }

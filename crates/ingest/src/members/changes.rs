@@ -1,5 +1,5 @@
-//! `PATCH /v1/members/{id}`: status and rank from a moment on; and what moves have in common with
-//! it.
+//! `PATCH /v1/members/{id}`: status and rank from a moment on; and what moves and reward splits have
+//! in common with it.
 
 use axum::Json;
 use axum::body::Bytes;

@@ -4,6 +4,7 @@ use axum::Json;
 use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::extract::{Path, Query, State};
 use chrono::{DateTime, Utc};
+use domain::amount::Percentage;
 use domain::ladder::Ladder;
 use serde::{Deserialize, Serialize};
 use store::changes::{self, RecordedChange};
@@ -45,7 +46,7 @@ pub(crate) struct RecordedView {
     /// From when on it holds; `null`: from the beginning of time, or refused before that was
     /// decided.
     effective_at: Option<DateTime<Utc>>,
-    /// `ENROLMENT`, `MOVE` or `STATE`.
+    /// `ENROLMENT`, `MOVE`, `STATE` or `SPLIT`.
     #[schema(example = "MOVE")]
     kind: String,
     /// Why it was refused; `null`: it was made.
@@ -61,6 +62,16 @@ pub(crate) struct RecordedView {
     old_rank: Option<String>,
     #[schema(example = "SILVER")]
     new_rank: Option<String>,
+    /// Share of the money of direct rewards that the member kept.
+    #[schema(value_type = Option<String>, example = "100.00")]
+    old_money_to_self: Option<Percentage>,
+    #[schema(value_type = Option<String>, example = "70.00")]
+    new_money_to_self: Option<Percentage>,
+    /// The same of career points.
+    #[schema(value_type = Option<String>, example = "100.00")]
+    old_points_to_self: Option<Percentage>,
+    #[schema(value_type = Option<String>, example = "50.00")]
+    new_points_to_self: Option<Percentage>,
     /// Of a move: the member and everybody below, when it was recorded.
     subtree_size: Option<i32>,
     /// Who did it: an API key (`key:…`) or a database login (`role:…`).
@@ -118,6 +129,10 @@ impl RecordedView {
             new_status: change.statuses.1,
             old_rank: change.ranks.0.map(|rank| ladder.name(rank)),
             new_rank: change.ranks.1.map(|rank| ladder.name(rank)),
+            old_money_to_self: change.money_to_self.0,
+            new_money_to_self: change.money_to_self.1,
+            old_points_to_self: change.points_to_self.0,
+            new_points_to_self: change.points_to_self.1,
             subtree_size: change.subtree_size,
             actor: change.actor,
             on_behalf_of: change.on_behalf_of,

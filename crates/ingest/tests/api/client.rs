@@ -34,6 +34,10 @@ impl Api {
         answer(self.request(Method::POST, path).body(body.to_string())).await
     }
 
+    pub(crate) async fn put(&self, path: &str, body: &Value) -> (u16, Value) {
+        answer(self.request(Method::PUT, path).body(body.to_string())).await
+    }
+
     pub(crate) async fn patch(&self, path: &str, body: &Value) -> (u16, Value) {
         answer(self.request(Method::PATCH, path).body(body.to_string())).await
     }
@@ -56,7 +60,8 @@ impl Api {
             (select string_agg(m::text, ';' order by id) from members m), \
             (select string_agg(p::text, ';' order by p) from member_tree_paths p), \
             (select string_agg(s::text, ';' order by s) from member_sponsors s), \
-            (select string_agg(s::text, ';' order by s) from member_states s))";
+            (select string_agg(s::text, ';' order by s) from member_states s), \
+            (select string_agg(s::text, ';' order by s) from member_reward_splits s))";
         sqlx::query_scalar(query).fetch_one(&self.world.owner).await.unwrap()
     }
 

@@ -9,6 +9,7 @@ mod members;
 mod moving;
 mod reading;
 mod refused_changes;
+mod reward_splits;
 mod sale_details;
 mod tree;
 mod waiting;

@@ -98,7 +98,8 @@ async fn a_member_moves_with_everybody_below_and_the_past_stays() {
         "recorded_at": record[1]["recorded_at"], "effective_at": now, "kind": "MOVE",
         "refusal": null, "old_sponsor_id": member(1), "new_sponsor_id": member(7),
         "old_status": null, "new_status": null, "old_rank": null, "new_rank": null,
-        "subtree_size": 4, "actor": api.actor(), "on_behalf_of": "petra",
+        "old_money_to_self": null, "new_money_to_self": null, "old_points_to_self": null,
+        "new_points_to_self": null, "subtree_size": 4, "actor": api.actor(), "on_behalf_of": "petra",
         "reason": "enrolled under the wrong person",
     });
     assert_eq!(record[1], expected);
@@ -267,11 +268,19 @@ async fn moving_needs_admin_changing_members_write_and_reading_read() {
                 path(3, ""),
                 json!({"rank": "GOLD", "reason": "?"}),
             ),
+            (
+                Scope::MembersWrite,
+                Method::PUT,
+                path(3, "/reward-split"),
+                json!({"monetary": {"to_self": "70", "to_referral": "30"}, "reason": "?"}),
+            ),
             (Scope::Read, Method::GET, "/v1/members?external_id=x".to_owned(), Value::Null),
         ];
         let other = format!("/above/{}", member(5));
         let to = format!("/path?to={}", member(5));
-        for what in ["", "/upline", "/downline", "/levels", "/history", &other, &to] {
+        for what in
+            ["", "/upline", "/downline", "/levels", "/history", "/reward-split", &other, &to]
+        {
             doors.push((Scope::Read, Method::GET, path(3, what), Value::Null));
         }
         for (needed, method, path, body) in doors {
@@ -283,5 +292,5 @@ async fn moving_needs_admin_changing_members_write_and_reading_read() {
             }
         }
     }
-    assert_eq!(api.count("select count(*) from member_changes").await, 2);
+    assert_eq!(api.count("select count(*) from member_changes").await, 3);
 }

@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use chrono::{DateTime, Utc};
+use domain::amount::Percentage;
 use domain::ladder::Ladder;
 use domain::period::Programme;
 use serde::Serialize;
@@ -11,6 +12,7 @@ use store::tree;
 use uuid::Uuid;
 
 use super::question::{self, Question};
+use super::splitting::Shares;
 use super::view::plain;
 use crate::connection::DatabaseArgs;
 use crate::output::{self, FormatArgs};
@@ -46,6 +48,10 @@ struct RecordedView {
     new_status: Option<String>,
     old_rank: Option<String>,
     new_rank: Option<String>,
+    old_money_to_self: Option<Percentage>,
+    new_money_to_self: Option<Percentage>,
+    old_points_to_self: Option<Percentage>,
+    new_points_to_self: Option<Percentage>,
     subtree_size: Option<i32>,
     actor: String,
     on_behalf_of: Option<String>,
@@ -79,6 +85,10 @@ impl RecordedView {
             new_status: change.statuses.1,
             old_rank: change.ranks.0.map(|rank| ladder.name(rank)),
             new_rank: change.ranks.1.map(|rank| ladder.name(rank)),
+            old_money_to_self: change.money_to_self.0,
+            new_money_to_self: change.money_to_self.1,
+            old_points_to_self: change.points_to_self.0,
+            new_points_to_self: change.points_to_self.1,
             subtree_size: change.subtree_size,
             actor: change.actor,
             on_behalf_of: change.on_behalf_of,
@@ -107,18 +117,30 @@ impl RecordedView {
     fn what(&self) -> String {
         let sponsor = |id: Option<Uuid>| id.map_or_else(|| "none".to_owned(), |id| id.to_string());
         let mut parts = Vec::new();
-        if self.kind != "STATE" {
-            let new = format!("sponsor {}", sponsor(self.new_sponsor_id));
-            parts.push(match self.kind.as_str() {
-                "MOVE" => format!("{new}, was {}", sponsor(self.old_sponsor_id)),
-                _ => format!("enrolled, {new}"),
-            });
+        let new = format!("sponsor {}", sponsor(self.new_sponsor_id));
+        match self.kind.as_str() {
+            "MOVE" => parts.push(format!("{new}, was {}", sponsor(self.old_sponsor_id))),
+            "ENROLMENT" => parts.push(format!("enrolled, {new}")),
+            _ => {}
         }
         let states = [(&self.old_status, &self.new_status), (&self.old_rank, &self.new_rank)];
         for (old, new) in states {
             match (old, new) {
                 (Some(old), Some(new)) if old != new => parts.push(format!("{new}, was {old}")),
                 (None, Some(new)) => parts.push(new.clone()),
+                _ => {}
+            }
+        }
+        let shares = [
+            ("money", self.old_money_to_self, self.new_money_to_self),
+            ("career points", self.old_points_to_self, self.new_points_to_self),
+        ];
+        for (what, old, new) in shares {
+            match (old.map(Shares::of), new.map(Shares::of)) {
+                (Some(old), Some(new)) if old != new => {
+                    parts.push(format!("{what} shared {new}, was {old}"));
+                }
+                (None, Some(new)) => parts.push(format!("{what} shared {new}")),
                 _ => {}
             }
         }

@@ -5,10 +5,10 @@ use std::str::FromStr;
 use chrono::{DateTime, NaiveDate, SubsecRound as _, Utc};
 use domain::period::Programme;
 
+use domain::calendar;
+
 /// Digits of a second that PostgreSQL keeps. A moment with more would be another one once stored.
 const SUBSECOND_DIGITS: u16 = 6;
-/// How long a day is written; the parser alone would take 2023-5-1 and other spellings.
-const DAY_LENGTH: usize = "2023-05-31".len();
 
 /// A moment that was typed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,9 +36,7 @@ impl FromStr for Moment {
         if let Ok(instant) = DateTime::parse_from_rfc3339(text) {
             return Ok(Self::Instant(instant.with_timezone(&Utc).trunc_subsecs(SUBSECOND_DIGITS)));
         }
-        let day = NaiveDate::parse_from_str(text, "%Y-%m-%d").ok();
-        let day = day.filter(|day| text.len() == DAY_LENGTH && day.to_string() == text);
-        day.map(Self::Day).ok_or_else(|| {
+        calendar::day(text).map(Self::Day).map_err(|_| {
             "is neither a time such as 2023-05-31T10:00:00Z nor a day such as 2023-05-31".to_owned()
         })
     }

@@ -6,10 +6,12 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use domain::network::{DEPTH_MAX, path_between};
 use serde::Serialize;
+use store::reward_splits;
 use store::tree::{self, Place};
 use uuid::Uuid;
 
 use super::question::{self, AskArgs, Question};
+use super::splitting::SplitView;
 use super::view::{self, MemberView, PlacedMember};
 use crate::connection::DatabaseArgs;
 use crate::failure;
@@ -103,6 +105,7 @@ pub(crate) struct AboveArgs {
 struct Shown {
     #[serde(flatten)]
     member: MemberView,
+    reward_split: SplitView,
     direct_members: i64,
     network_size: i64,
 }
@@ -118,8 +121,9 @@ pub(super) async fn show(args: &MemberArgs, database: &DatabaseArgs) -> anyhow::
     let sizes = tree::sizes(&mut tx, &[id], question.as_of).await?;
     let size = sizes.first().context("the member is gone")?;
     let (direct_members, network_size) = (size.direct_members, size.network_size);
-    let shown = Shown { member, direct_members, network_size };
-    output::print(args.ask.output.format, &shown, |Shown { member, .. }| {
+    let reward_split = reward_splits::held(&mut tx, id, question.as_of).await?.split.into();
+    let shown = Shown { member, reward_split, direct_members, network_size };
+    output::print(args.ask.output.format, &shown, |Shown { member, reward_split, .. }| {
         let sponsor = sponsors.first().map_or_else(|| "none".to_owned(), MemberView::who);
         let mut facts = vec![
             ("member", member.who()),
@@ -127,6 +131,7 @@ pub(super) async fn show(args: &MemberArgs, database: &DatabaseArgs) -> anyhow::
             ("joined", member.joined_at.clone()),
             ("status", member.status.to_string()),
             ("rank", member.rank.clone()),
+            ("reward split", reward_split.to_string()),
             ("direct members", direct_members.to_string()),
             ("network", network_size.to_string()),
         ];

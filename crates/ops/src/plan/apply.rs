@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use store::plans::{self, Application, Applied, ApplyError};
 use store::{PgConnection, StoreError, database, programme};
 
+use super::difference::Difference;
 use super::file::Source;
 use super::{ApplyArgs, CheckArgs};
 use crate::connection::DatabaseArgs;
@@ -44,10 +45,15 @@ pub(super) async fn check(args: &CheckArgs, database: &DatabaseArgs) -> anyhow::
     let valid_to = book.valid_until(&rule_set);
     let mut value = describe(&rule_set, number, valid_to);
     value["fine"] = json!(true);
+    // Without a database nobody knows what is in force.
+    let difference = (!args.offline).then(|| Difference::of(&rule_set, &book));
+    value["difference"] = json!(difference.as_ref().map(Difference::json));
     output::print(format, &value, |_| {
         let applied = number.map(|_| " It is applied already.").unwrap_or_default();
         let facts = facts(&rule_set, number, valid_to, &calendar);
-        format!("{} is fine.{applied}\n{facts}", source.name)
+        let difference = difference.as_ref().map(|difference| difference.text(&calendar));
+        let difference = difference.unwrap_or_default();
+        format!("{} is fine.{applied}\n{facts}{difference}", source.name)
     })?;
     Ok(ExitCode::SUCCESS)
 }
@@ -66,7 +72,9 @@ pub(super) async fn apply(args: &ApplyArgs, database: &DatabaseArgs) -> anyhow::
         }
     };
     let applied = write(&mut tx, &rule_set, &source, &args.reason).await?;
-    let valid_to = plans::rule_book(&mut tx).await?.valid_until(&rule_set);
+    let book = plans::rule_book(&mut tx).await?;
+    let valid_to = book.valid_until(&rule_set);
+    let difference = Difference::of(&rule_set, &book);
     let (number, revived, status) = match applied {
         // The number that was undone goes to nobody.
         Applied::New { revived, .. } if args.dry_run => (None, revived, "applied"),
@@ -83,6 +91,7 @@ pub(super) async fn apply(args: &ApplyArgs, database: &DatabaseArgs) -> anyhow::
     value["status"] = json!(status);
     value["dry_run"] = json!(args.dry_run);
     value["revived_events"] = json!(revived.len());
+    value["difference"] = difference.json();
     output::print(format, &value, |_| {
         let title = format!("plan {} version {}", rule_set.plan, rule_set.version);
         let what = match (status, args.dry_run) {
@@ -91,9 +100,10 @@ pub(super) async fn apply(args: &ApplyArgs, database: &DatabaseArgs) -> anyhow::
             _ => format!("This content was already applied: {title}. Nothing was changed.\n"),
         };
         let facts = facts(&rule_set, number, valid_to, &calendar);
+        let difference = if args.dry_run { difference.text(&calendar) } else { String::new() };
         match revived.len() {
-            0 => format!("{what}{facts}"),
-            waited => format!("{what}{facts}{waited} sale(s) had waited for it.\n"),
+            0 => format!("{what}{facts}{difference}"),
+            waited => format!("{what}{facts}{difference}{waited} sale(s) had waited for it.\n"),
         }
     })?;
     Ok(ExitCode::SUCCESS)

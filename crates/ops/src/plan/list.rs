@@ -2,9 +2,11 @@
 
 use std::process::ExitCode;
 
-use domain::rule_book::{PlanVersion, RuleBook};
-use serde_json::json;
-use store::plans::{self, Listed};
+use domain::period::Programme;
+use domain::rule_book::{PlanVersion, Retirement, RuleBook};
+use domain::rule_set::RuleSet;
+use serde_json::{Value, json};
+use store::plans::{self, Listed, RetiredPlan};
 use store::{StoreError, programme};
 
 use super::pays;
@@ -20,7 +22,8 @@ pub(super) async fn run(format: Format, database: &DatabaseArgs) -> anyhow::Resu
     let mut conn = pool.acquire().await.map_err(StoreError::from)?;
     let calendar = programme::get(&mut conn).await?;
     let listed = plans::list(&mut conn).await?;
-    let book = book(&listed);
+    let retirements = plans::retirements(&mut conn).await?;
+    let book = book(&listed, &retirements);
     let value: Vec<_> = listed
         .iter()
         .map(|version| {
@@ -32,6 +35,7 @@ pub(super) async fn run(format: Format, database: &DatabaseArgs) -> anyhow::Resu
                 "name": rules.name,
                 "valid_from": calendar::rfc3339(rules.valid_from),
                 "valid_to": book.valid_until(rules).map(calendar::rfc3339),
+                "retired": retirement_of(rules, &book, &retirements).map(described),
                 "source_types": rules.source_types,
                 "rules": rules.rules.len(),
                 "applied_at": calendar::rfc3339(version.applied_at),
@@ -56,7 +60,9 @@ pub(super) async fn run(format: Format, database: &DatabaseArgs) -> anyhow::Resu
                 rules.rules.len().to_string(),
                 calendar::moment(&calendar, version.applied_at),
                 version.applied_by.clone(),
+                version.reason.clone(),
                 version.hash.chars().take(HASH_DIGITS).collect(),
+                version.file_hash.chars().take(HASH_DIGITS).collect(),
             ]
         });
         let header = [
@@ -69,19 +75,63 @@ pub(super) async fn run(format: Format, database: &DatabaseArgs) -> anyhow::Resu
             "rules",
             "applied at",
             "by",
-            "hash",
+            "reason",
+            "rule set",
+            "file",
         ];
-        output::table(&header, &[2, 6], rows.collect())
+        let mut text = output::table(&header, &[2, 6], rows.collect());
+        let retired = retirements.iter().map(|retired| {
+            format!("Plan {} is retired {}\n", retired.plan, sentence(retired, &calendar))
+        });
+        text.extend(retired);
+        text
     })?;
     Ok(ExitCode::SUCCESS)
 }
 
+/// The retirement that ends a version, if one does.
+pub(super) fn retirement_of<'a>(
+    rule_set: &RuleSet,
+    book: &RuleBook,
+    retirements: &'a [RetiredPlan],
+) -> Option<&'a RetiredPlan> {
+    let end = book.valid_until(rule_set)?;
+    let ends = |retired: &&RetiredPlan| retired.plan == rule_set.plan && retired.from == end;
+    // Where a version begins at that moment, it is the one that ends its predecessor.
+    let begins = |rules: &RuleSet| rules.plan == rule_set.plan && rules.valid_from == end;
+    let succeeded = book.versions().iter().any(|version| begins(&version.rule_set));
+    retirements.iter().find(ends).filter(|_| !succeeded)
+}
+
+fn described(retired: &RetiredPlan) -> Value {
+    json!({
+        "from": calendar::rfc3339(retired.from),
+        "retired_at": calendar::rfc3339(retired.retired_at),
+        "retired_by": retired.retired_by,
+        "reason": retired.reason,
+    })
+}
+
+/// From when on a plan is retired, and who decided it when and why.
+pub(super) fn sentence(retired: &RetiredPlan, programme: &Programme) -> String {
+    format!(
+        "from {} on: decided {} by {}: {}",
+        calendar::beginning(programme, retired.from),
+        calendar::moment(programme, retired.retired_at),
+        retired.retired_by,
+        retired.reason
+    )
+}
+
 /// The rule book of what is listed, to ask it for the end of each version.
-pub(super) fn book(listed: &[Listed]) -> RuleBook {
+pub(super) fn book(listed: &[Listed], retirements: &[RetiredPlan]) -> RuleBook {
     let version = |listed: &Listed| PlanVersion {
         number: listed.number,
         rule_numbers: Vec::new(),
         rule_set: listed.rule_set.clone(),
     };
+    let retirement =
+        |retired: &RetiredPlan| Retirement { plan: retired.plan.clone(), from: retired.from };
     RuleBook::new(listed.iter().map(version).collect())
+        .with_retirements(retirements.iter().map(retirement))
 }

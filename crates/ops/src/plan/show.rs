@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 use domain::amount::{Rounding, RoundingMode};
 use domain::period::Programme;
 use domain::rule_set::{Rule, RuleSet};
-use store::plans::{self, Listed};
+use store::plans::{self, Listed, RetiredPlan};
 use store::{StoreError, programme};
 
 use super::apply::validity;
@@ -21,11 +21,14 @@ pub(super) async fn run(args: &ShowArgs, database: &DatabaseArgs) -> anyhow::Res
     let mut conn = pool.acquire().await.map_err(StoreError::from)?;
     let calendar = programme::get(&mut conn).await?;
     let listed = plans::list(&mut conn).await?;
+    let retirements = plans::retirements(&mut conn).await?;
     let version = choose(&listed, &args.plan, args.version.as_deref())?;
     print_text(&match args.output.format {
         Format::Table => {
-            let valid_to = list::book(&listed).valid_until(&version.rule_set);
-            text(version, valid_to, &calendar)
+            let book = list::book(&listed, &retirements);
+            let valid_to = book.valid_until(&version.rule_set);
+            let retired = list::retirement_of(&version.rule_set, &book, &retirements);
+            text(version, valid_to, retired, &calendar)
         }
         Format::Json => version.rule_set.content(),
     })?;
@@ -65,12 +68,17 @@ fn choose<'a>(
 }
 
 /// A version for people.
-fn text(version: &Listed, valid_to: Option<DateTime<Utc>>, programme: &Programme) -> String {
+fn text(
+    version: &Listed,
+    valid_to: Option<DateTime<Utc>>,
+    retired: Option<&RetiredPlan>,
+    programme: &Programme,
+) -> String {
     let rule_set = &version.rule_set;
     let applied =
         format!("{} by {}", calendar::moment(programme, version.applied_at), version.applied_by);
     let mut text = format!("Plan {}, version {}\n", rule_set.plan, rule_set.version);
-    text.push_str(&output::facts(&[
+    let mut rows = vec![
         ("name", rule_set.name.clone()),
         ("number", version.number.to_string()),
         ("rule set", version.hash.clone()),
@@ -80,7 +88,9 @@ fn text(version: &Listed, valid_to: Option<DateTime<Utc>>, programme: &Programme
         ("rounding", rounding(rule_set.rounding)),
         ("applied", applied),
         ("reason", version.reason.clone()),
-    ]));
+    ];
+    rows.extend(retired.map(|retired| ("retired", list::sentence(retired, programme))));
+    text.push_str(&output::facts(&rows));
     for rule in &rule_set.rules {
         text.push('\n');
         text.push_str(&rule_text(rule, rule_set, programme));

@@ -43,7 +43,7 @@ rules:
 #[test]
 fn a_version_is_shown_with_the_percentages_of_each_level() {
     let until = "2023-09-01T00:00:00Z".parse().unwrap();
-    let text = text(&version(7, "2023-05", "2023-05-01"), Some(until), &Programme::default());
+    let text = text(&version(7, "2023-05", "2023-05-01"), Some(until), None, &Programme::default());
     let expected = "\
 Plan retail, version 2023-05
 name      Retail unilevel
@@ -68,6 +68,24 @@ Rule base: Base commission
       3  0.125 %         0.00 %  any (beyond max_levels: not paid)
 ";
     assert_eq!(text, expected);
+}
+
+#[test]
+fn a_retired_plan_says_who_retired_it_and_why() {
+    let until = "2023-09-01T00:00:00Z".parse().unwrap();
+    let retired = RetiredPlan {
+        plan: "retail".to_owned(),
+        from: until,
+        retired_at: "2023-08-20T08:00:00Z".parse().unwrap(),
+        retired_by: "role:petr".to_owned(),
+        reason: "summer is over".to_owned(),
+    };
+    let version = version(7, "2023-05", "2023-05-01");
+    let text = text(&version, Some(until), Some(&retired), &Programme::default());
+    assert!(text.contains("until 2023-09-01 (exclusive)"), "{text}");
+    let expected = "retired   from 2023-09-01 on: decided 2023-08-20 08:00:00 UTC by role:petr: \
+                    summer is over\n";
+    assert!(text.contains(expected), "{text}");
 }
 
 #[test]

@@ -1,7 +1,8 @@
 //! The history's part of the proof: it agrees with the record of changes, with the members, and with
 //! itself at every moment.
 
-use store::{PgConnection, tree_audit};
+use store::PgConnection;
+use store::tree_audit::{self, Kind};
 
 use super::tree::{CIRCLE_ADVICE, about_member};
 use super::{COMPARE_WITH_BACKUP, Finding, LISTED_MAX};
@@ -30,7 +31,8 @@ async fn check_rows(
     found: &mut impl FnMut(Finding) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
     for id in tree_audit::rows_without_members(conn, LISTED_MAX).await? {
-        let problem = "has a history in member_sponsors or member_states, but is not enrolled";
+        let problem = "has a history in member_sponsors, member_states or member_reward_splits, \
+                       but is not enrolled";
         found(about_member(id, problem.to_owned(), COMPARE_WITH_BACKUP))?;
     }
     for unknown in tree_audit::unknown_sponsors(conn, LISTED_MAX).await? {
@@ -53,9 +55,8 @@ async fn check_record(
     conn: &mut PgConnection,
     found: &mut impl FnMut(Finding) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
-    let what = |kind: &str| if kind == "MOVE" { "move" } else { "change of status or rank" };
     for difference in tree_audit::disagreements(conn, LISTED_MAX).await? {
-        let (what, at) = (what(&difference.kind), difference.effective_at);
+        let (what, at) = (what(difference.kind), difference.effective_at);
         let problem = if difference.is_missing_in_history {
             format!("lacks the row of history of a {what} at {at} that is on record")
         } else {
@@ -64,7 +65,7 @@ async fn check_record(
         found(about_member(difference.member_id, problem, COMPARE_WITH_BACKUP))?;
     }
     for change in tree_audit::misreplaced(conn, LISTED_MAX).await? {
-        let (what, at) = (what(&change.kind), change.effective_at);
+        let (what, at) = (what(change.kind), change.effective_at);
         let problem = format!(
             "replaced {} by a {what} at {at}, says the record, but had {} just before by the \
              history of then",
@@ -73,4 +74,13 @@ async fn check_record(
         found(about_member(change.member_id, problem, COMPARE_WITH_BACKUP))?;
     }
     Ok(())
+}
+
+/// What a change is called.
+pub(super) fn what(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Move => "move",
+        Kind::State => "change of status or rank",
+        Kind::Split => "change of the reward split",
+    }
 }

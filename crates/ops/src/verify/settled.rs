@@ -20,6 +20,7 @@ use store::tree_audit::{self, HistoryRow};
 use store::{PgPool, StoreError};
 use uuid::Uuid;
 
+use super::history::what;
 use super::{Finding, Listing};
 
 const ADVICE: &str = "find out who wrote it past the locks: what these sales paid rests on the history \
@@ -80,8 +81,8 @@ impl SettledSales {
             if !listing.has_room() {
                 continue;
             }
-            let HistoryRow { recorded_at, effective_at, member_id, is_move } = change;
-            let what = if *is_move { "move" } else { "change of status or rank" };
+            let HistoryRow { recorded_at, effective_at, member_id, kind } = change;
+            let what = what(*kind);
             found(Finding {
                 about: "member",
                 id: member_id.to_string(),

@@ -1,4 +1,5 @@
 use chrono::TimeDelta;
+use store::tree_audit::Kind;
 
 use super::*;
 
@@ -13,7 +14,7 @@ fn reaching_back(changes: &[(i64, i64)], sales: &[(i64, i64)]) -> Vec<(usize, i6
         recorded_at: minute(*recorded),
         effective_at: minute(*effective),
         member_id: Uuid::from_u128(place as u128),
-        is_move: true,
+        kind: Kind::Move,
     };
     let mut settled = SettledSales::before(changes.iter().enumerate().map(change).collect());
     for (settled_at, as_of) in sales {

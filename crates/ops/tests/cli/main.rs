@@ -7,5 +7,7 @@ mod moving;
 mod network;
 mod proving;
 mod setting_up;
+mod splitting;
 mod tree_damage;
 mod tree_through_time;
+mod versions;

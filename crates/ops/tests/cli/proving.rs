@@ -221,17 +221,33 @@ async fn l8_verify_finds_history_that_was_changed_behind_settled_sales() {
         );
         sqlx::raw_sql(sqlx::AssertSqlSafe(statements)).execute(&ops).await.unwrap();
     }
+    for (effective_at, member_id) in [allowed, (sale_at, member(1))] {
+        let statements = format!(
+            "insert into member_reward_splits (member_id, effective_at, money_to_self, \
+                                               points_to_self, actor, reason)
+             values ('{member_id}', '{effective_at}', 70, 50, 'x', 'x');
+             insert into member_changes (kind, member_id, effective_at, old_money_to_self,
+                                         new_money_to_self, old_points_to_self,
+                                         new_points_to_self, actor, reason)
+             values ('SPLIT', '{member_id}', '{effective_at}', 100, 70, 100, 50, 'x', 'x')"
+        );
+        sqlx::raw_sql(sqlx::AssertSqlSafe(statements)).execute(&ops).await.unwrap();
+    }
     let (proved, said) = lineage(&world, &["verify", "--format", "json"]).await;
     assert!(!proved, "{said}");
     let said: Value = serde_json::from_str(&said).unwrap();
     let found = said["findings"].as_array().unwrap();
-    assert_eq!(found.len(), 1, "{said}");
-    assert_eq!(found[0]["id"], member(3).to_string());
-    let problem = found[0]["problem"].as_str().unwrap();
-    let begin = "has a change of status or rank at 2026-11-03 10:15:00 UTC in its history that was \
-                 recorded at ";
-    let middle = ", after a sale of 2026-11-03 10:15:00 UTC was settled: event ";
-    assert!(problem.starts_with(begin) && problem.contains(middle), "{problem}");
+    assert_eq!(found.len(), 2, "{said}");
+    for (number, what) in [(3, "status or rank"), (1, "the reward split")] {
+        let id = member(number).to_string();
+        let problem = found.iter().find(|finding| finding["id"] == id).unwrap();
+        let problem = problem["problem"].as_str().unwrap();
+        let begin = format!(
+            "has a change of {what} at 2026-11-03 10:15:00 UTC in its history that was recorded at "
+        );
+        let middle = ", after a sale of 2026-11-03 10:15:00 UTC was settled: event ";
+        assert!(problem.starts_with(&begin) && problem.contains(middle), "{problem}");
+    }
 }
 
 /// As a superuser who disables the triggers.

@@ -1,5 +1,6 @@
 //! What a superuser does to the tree past every guard shows in `lineage verify`.
 
+use domain::amount::Percentage;
 use domain::history::{Change, What};
 use domain::ladder::Rank;
 use domain::member::MemberStatus;
@@ -11,8 +12,14 @@ use store::testing::World;
 use uuid::Uuid;
 
 /// Every table that the tree is made of.
-const TABLES: [&str; 5] =
-    ["members", "member_sponsors", "member_states", "member_tree_paths", "member_changes"];
+const TABLES: [&str; 6] = [
+    "members",
+    "member_sponsors",
+    "member_states",
+    "member_reward_splits",
+    "member_tree_paths",
+    "member_changes",
+];
 
 fn member(number: u128) -> Uuid {
     Uuid::from_u128(number)
@@ -45,8 +52,8 @@ async fn change(conn: &mut PgConnection, changes: &[(u128, &str, What)]) {
 }
 
 /// A chain 1 ← 2 ← 3 ← 4 ← 5 with 6 and 7 beside it. In February 5 moved below 6 and in March back
-/// below 4; 2 was promoted, and in April 7 moved below 6. Recorded last: in January 5 had moved
-/// below 3, and 2 had been promoted higher.
+/// below 4; 2 was promoted, and in April 7 moved below 6 and 3 shared half of the money. Recorded last:
+/// in January 5 had moved below 3, 2 had been promoted higher, and 3 had shared the points.
 async fn world_with_history() -> World {
     let world = World::new().await;
     world.ladder(&["MEMBER", "SILVER", "GOLD"]).await;
@@ -57,14 +64,22 @@ async fn world_with_history() -> World {
     }
     let below = |number| What::Move { new_sponsor_id: Some(member(number)) };
     let rank = |rank| What::State { status: None, rank: Some(Rank(rank)) };
+    let half = || Percentage::parse("50").ok();
+    let money = What::Split { money_to_self: half(), points_to_self: None };
+    let points = What::Split { money_to_self: None, points_to_self: half() };
     let first = [
         (5, "2026-02-01T00:00:00Z", below(6)),
         (5, "2026-03-01T00:00:00Z", below(4)),
         (2, "2026-02-01T00:00:00Z", rank(1)),
         (7, "2026-04-01T00:00:00Z", below(6)),
+        (3, "2026-04-02T00:00:00Z", money),
     ];
     change(&mut tx, &first).await;
-    let earlier = [(5, "2026-01-15T00:00:00Z", below(3)), (2, "2026-01-15T00:00:00Z", rank(2))];
+    let earlier = [
+        (5, "2026-01-15T00:00:00Z", below(3)),
+        (2, "2026-01-15T00:00:00Z", rank(2)),
+        (3, "2026-01-15T00:00:00Z", points),
+    ];
     change(&mut tx, &earlier).await;
     tx.commit().await.unwrap();
     for table in TABLES {
@@ -165,7 +180,7 @@ fn damage_to_the_closure() -> Vec<Damage> {
 /// Damage to history that neither the present nor the record of changes contradicts by itself.
 fn damage_behind_changes() -> Vec<Damage> {
     let id = |number: u128| format!("'{}'", member(number));
-    let stranger = "has a history in member_sponsors or member_states, but is not enrolled";
+    let stranger = "has a history in member_sponsors, member_states or member_reward_splits, but is not enrolled";
     vec![
         (
             format!(
@@ -278,6 +293,67 @@ fn damage_to_moments() -> Vec<Damage> {
     ]
 }
 
+/// Damage to the history of reward splits and to its record.
+fn damage_to_splits() -> Vec<Damage> {
+    let id = |number: u128| format!("'{}'", member(number));
+    let at = "at 2026-04-02 00:00:00 UTC";
+    vec![
+        (
+            "delete from member_reward_splits where effective_at = '2026-04-02Z'".to_owned(),
+            3,
+            format!("lacks the row of history of a change of the reward split {at} that is on record"),
+        ),
+        (
+            "delete from member_changes where kind = 'SPLIT' and effective_at = '2026-04-02Z'"
+                .to_owned(),
+            3,
+            format!(
+                "has a change of the reward split {at} in its history that nobody is on record for"
+            ),
+        ),
+        (
+            "update member_reward_splits set points_to_self = 60 where effective_at = '2026-04-02Z'"
+                .to_owned(),
+            3,
+            format!(
+                "has a change of the reward split {at} in its history that nobody is on record for"
+            ),
+        ),
+        (
+            "update member_changes set old_money_to_self = 70 where effective_at = '2026-04-02Z'"
+                .to_owned(),
+            3,
+            format!(
+                "replaced 70.0000 % of the money and 100.0000 % of the points by a change of the \
+                 reward split {at}, says the record, but had 100.0000 % of the money and 100.0000 % \
+                 of the points just before by the history of then"
+            ),
+        ),
+        (
+            format!(
+                "insert into member_reward_splits values ({}, '2026-01-01', 50, 50, now(), 'x', \
+                 null, 'x')",
+                id(9)
+            ),
+            9,
+            "has a history in member_sponsors, member_states or member_reward_splits, but is not \
+             enrolled"
+                .to_owned(),
+        ),
+        (
+            format!(
+                "insert into member_reward_splits values ({}, '2100-01-01Z', 50, 50, now(), 'x', \
+                 null, 'x')",
+                id(1)
+            ),
+            1,
+            "has a row in member_reward_splits whose effective_at is 2100-01-01 00:00:00, which is \
+             no moment up to now"
+                .to_owned(),
+        ),
+    ]
+}
+
 /// Damage to the present, to history, and to the record of changes.
 fn damage_to_history() -> Vec<Damage> {
     let id = |number: u128| format!("'{}'", member(number));
@@ -368,6 +444,7 @@ async fn verify_finds_every_kind_of_damage_to_the_tree() {
     .await;
     let damages = damage_to_the_closure().into_iter().chain(damage_to_history());
     let damages = damages.chain(damage_behind_changes()).chain(damage_to_moments());
+    let damages = damages.chain(damage_to_splits());
     for (statement, who, problem) in damages {
         damage(&world, &statement).await;
         let found = findings(&world).await;
@@ -428,6 +505,7 @@ async fn l3_verify_finds_guards_that_were_taken_away() {
         "commission_rules",
         "events",
         "member_changes",
+        "member_reward_splits",
         "member_sponsors",
         "member_states",
     ];

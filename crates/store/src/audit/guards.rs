@@ -5,15 +5,17 @@ use sqlx::PgConnection;
 use crate::StoreError;
 
 /// Every table that is append-only; the ledger's partitions join them.
-const APPEND_ONLY: [&str; 9] = [
+const APPEND_ONLY: [&str; 11] = [
     "events",
     "event_lines",
     "commission_outcomes",
     "commission_ledger",
     "commission_plans",
     "commission_rules",
+    "plan_retirements",
     "member_sponsors",
     "member_states",
+    "member_reward_splits",
     "member_changes",
 ];
 

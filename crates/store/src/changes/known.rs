@@ -8,7 +8,7 @@ use domain::ladder::Rank;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use crate::StoreError;
+use crate::{StoreError, reward_splits};
 
 /// What is recorded of the members that are named and of everybody who was above them at or after
 /// `first`: what held then, and every later change.
@@ -19,15 +19,20 @@ pub(super) async fn recorded(
 ) -> Result<Recorded, StoreError> {
     let mut members = BTreeSet::new();
     let mut with_states = BTreeSet::new();
+    let mut with_splits = BTreeSet::new();
     for change in changes {
-        members.insert(change.member_id);
         match change.what {
             What::Move { new_sponsor_id } => {
+                members.insert(change.member_id);
                 members.extend(new_sponsor_id);
                 with_states.extend(new_sponsor_id);
             }
             What::State { .. } => {
+                members.insert(change.member_id);
                 with_states.insert(change.member_id);
+            }
+            What::Split { .. } => {
+                with_splits.insert(change.member_id);
             }
         }
     }
@@ -85,7 +90,7 @@ pub(super) async fn recorded(
         &with_states,
         first,
     )
-    .fetch_all(conn)
+    .fetch_all(&mut *conn)
     .await?;
     for row in rows {
         let at = row.effective_at.unwrap_or(BEGINNING_OF_TIME);
@@ -94,6 +99,10 @@ pub(super) async fn recorded(
             rank: Rank(u8::try_from(row.rank).map_err(StoreError::damaged)?),
         };
         recorded.states.entry(row.id).or_default().insert(at, state);
+    }
+    if !with_splits.is_empty() {
+        let with_splits: Vec<Uuid> = with_splits.into_iter().collect();
+        recorded.splits = reward_splits::recorded(conn, &with_splits, first).await?;
     }
     Ok(recorded)
 }

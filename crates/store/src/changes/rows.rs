@@ -3,7 +3,10 @@
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
-use domain::history::{PlannedState, Refusal, Refusals, What};
+use domain::amount::Percentage;
+use domain::history::{PlannedSplit, PlannedState, Refusal, Refusals, What};
+use domain::member::MemberStatus;
+use rust_decimal::Decimal;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
@@ -123,6 +126,58 @@ pub(super) async fn write_states(
     Ok(())
 }
 
+/// The same for reward splits, which have no place in the member's row: only settlement of sales of
+/// those whom they sponsor asks for them.
+pub(super) async fn write_splits(
+    conn: &mut PgConnection,
+    order: &Order<'_>,
+    splits: &[PlannedSplit],
+    now: DateTime<Utc>,
+) -> Result<(), StoreError> {
+    if splits.is_empty() {
+        return Ok(());
+    }
+    let splits = || splits.iter();
+    let members: Vec<Uuid> = splits().map(|planned| planned.member_id).collect();
+    let moments: Vec<DateTime<Utc>> =
+        splits().map(|planned| planned.effective_at.unwrap_or(now)).collect();
+    let old_money: Vec<Decimal> = splits().map(|p| p.old.money_to_self.to_decimal()).collect();
+    let new_money: Vec<Decimal> = splits().map(|p| p.new.money_to_self.to_decimal()).collect();
+    let old_points: Vec<Decimal> = splits().map(|p| p.old.points_to_self.to_decimal()).collect();
+    let new_points: Vec<Decimal> = splits().map(|p| p.new.points_to_self.to_decimal()).collect();
+    sqlx::query!(
+        r#"
+        with changes as (
+          select *
+            from unnest($1::uuid[], $2::timestamptz[], $3::numeric[], $4::numeric[],
+                        $5::numeric[], $6::numeric[])
+              as change (member_id, effective_at, old_money, new_money, old_points, new_points)),
+        history as (
+          insert into member_reward_splits (member_id, effective_at, money_to_self, points_to_self,
+                                            actor, on_behalf_of, reason)
+          select member_id, effective_at, new_money, new_points, $7, $8, $9 from changes)
+        insert into member_changes (kind, member_id, effective_at, old_money_to_self,
+                                    new_money_to_self, old_points_to_self, new_points_to_self,
+                                    actor, on_behalf_of, reason)
+        select 'SPLIT', member_id, effective_at, old_money, new_money, old_points, new_points,
+               $7, $8, $9
+          from changes
+        "#,
+        &members,
+        &moments,
+        &old_money,
+        &new_money,
+        &old_points,
+        &new_points,
+        order.actor,
+        order.on_behalf_of,
+        order.reason,
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
 /// Puts refused changes on record, each with its cause: somebody who tries to get above their own
 /// upline is worth knowing about.
 pub(super) async fn record_refusals(
@@ -138,37 +193,33 @@ pub(super) async fn record_refusals(
         .map(|(change, _)| match change.what {
             What::Move { .. } => "MOVE".to_owned(),
             What::State { .. } => "STATE".to_owned(),
+            What::Split { .. } => "SPLIT".to_owned(),
         })
         .collect();
     let members: Vec<Uuid> = refused().map(|(change, _)| change.member_id).collect();
     let moments: Vec<Option<DateTime<Utc>>> =
         refused().map(|(change, _)| change.effective_at).collect();
     let causes: Vec<String> = refused().map(|(_, refusal)| refusal.cause().to_owned()).collect();
-    let mut sponsors = Vec::with_capacity(first.len());
-    let mut statuses = Vec::with_capacity(first.len());
-    let mut ranks = Vec::with_capacity(first.len());
-    for (change, _) in refused() {
-        let (sponsor, status, rank) = match change.what {
-            What::Move { new_sponsor_id } => (new_sponsor_id, None, None),
-            What::State { status, rank } => (None, status, rank),
-        };
-        sponsors.push(sponsor);
-        statuses.push(status.map(|status| status.name().to_owned()));
-        ranks.push(rank.map(|rank| i16::from(rank.0)));
-    }
+    let asked: Vec<Asked> = refused().map(|(change, _)| Asked::of(change.what)).collect();
+    let sponsors: Vec<Option<Uuid>> = asked.iter().map(|asked| asked.sponsor).collect();
+    let statuses: Vec<Option<&str>> = asked.iter().map(|asked| asked.status).collect();
+    let ranks: Vec<Option<i16>> = asked.iter().map(|asked| asked.rank).collect();
+    let money: Vec<Option<Decimal>> = asked.iter().map(|asked| asked.money_to_self).collect();
+    let points: Vec<Option<Decimal>> = asked.iter().map(|asked| asked.points_to_self).collect();
     sqlx::query!(
         r#"
         insert into member_changes (kind, member_id, effective_at, refusal, old_sponsor_id,
-                                    new_sponsor_id, subtree_size, new_status, new_rank, actor,
-                                    on_behalf_of, reason)
+                                    new_sponsor_id, subtree_size, new_status, new_rank,
+                                    new_money_to_self, new_points_to_self, actor, on_behalf_of,
+                                    reason)
         select kind, change.member_id, change.effective_at, refusal, m.sponsor_id, new_sponsor_id,
                (select count(*) from member_tree_paths p
                  where p.ancestor_id = change.member_id and kind = 'MOVE')::integer,
-               new_status::member_status, new_rank, $8, $9, $10
+               new_status::member_status, new_rank, new_money, new_points, $10, $11, $12
           from unnest($1::text[], $2::uuid[], $3::timestamptz[], $4::text[], $5::uuid[],
-                      $6::text[], $7::smallint[])
+                      $6::text[], $7::smallint[], $8::numeric[], $9::numeric[])
             as change (kind, member_id, effective_at, refusal, new_sponsor_id, new_status,
-                       new_rank)
+                       new_rank, new_money, new_points)
           left join members m on m.id = change.member_id and kind = 'MOVE'
         "#,
         &kinds,
@@ -176,8 +227,10 @@ pub(super) async fn record_refusals(
         &moments as &[Option<DateTime<Utc>>],
         &causes,
         &sponsors as &[Option<Uuid>],
-        &statuses as &[Option<String>],
+        &statuses as &[Option<&str>],
         &ranks as &[Option<i16>],
+        &money as &[Option<Decimal>],
+        &points as &[Option<Decimal>],
         order.actor,
         order.on_behalf_of,
         order.reason,
@@ -185,4 +238,32 @@ pub(super) async fn record_refusals(
     .execute(conn)
     .await?;
     Ok(())
+}
+
+/// What a refused change asked for, as the record names it.
+#[derive(Default)]
+struct Asked {
+    sponsor: Option<Uuid>,
+    status: Option<&'static str>,
+    rank: Option<i16>,
+    money_to_self: Option<Decimal>,
+    points_to_self: Option<Decimal>,
+}
+
+impl Asked {
+    fn of(what: What) -> Self {
+        match what {
+            What::Move { new_sponsor_id } => Self { sponsor: new_sponsor_id, ..Self::default() },
+            What::State { status, rank } => Self {
+                status: status.map(MemberStatus::name),
+                rank: rank.map(|rank| i16::from(rank.0)),
+                ..Self::default()
+            },
+            What::Split { money_to_self, points_to_self } => Self {
+                money_to_self: money_to_self.map(Percentage::to_decimal),
+                points_to_self: points_to_self.map(Percentage::to_decimal),
+                ..Self::default()
+            },
+        }
+    }
 }

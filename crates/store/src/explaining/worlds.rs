@@ -5,21 +5,19 @@ use chrono::{DateTime, Utc};
 use domain::inputs::{Inputs, Visit};
 use domain::network::DEPTH_MAX;
 use domain::period::{Period, Programme};
-use domain::reward_split::RewardSplit;
 use domain::rule_set::Reads;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use crate::{StoreError, tree};
+use crate::{StoreError, reward_splits, tree};
 
 /// Seller and upline as they stood at a moment, by the histories, as settlement would read them
-/// then; `None`: the seller is not enrolled. A split is the caller's to know.
+/// then; `None`: the seller is not enrolled.
 pub async fn inputs_as_of(
     conn: &mut PgConnection,
     seller_id: Uuid,
     moment: DateTime<Utc>,
     reads: Reads,
-    split: impl Fn(Uuid) -> Option<RewardSplit>,
 ) -> Result<Option<Inputs>, StoreError> {
     let above = sqlx::query_scalar!(
         r#"select ancestor_id as "id!" from upline_as_of($1, $2, $3) order by depth"#,
@@ -46,19 +44,36 @@ pub async fn inputs_as_of(
         return Err(StoreError::Damaged(damage));
     }
     let upline = visits.split_off(1);
-    let split = upline.first().and_then(|sponsor| split(sponsor.member_id));
+    let split = match upline.first() {
+        Some(sponsor) => {
+            Some(reward_splits::held(conn, sponsor.member_id, Some(moment)).await?.split)
+        }
+        None => None,
+    };
+    let split = split.filter(|split| !split.keeps_everything());
     Ok(visits.pop().map(|seller| Inputs { seller, upline, split }))
 }
 
-/// A moment at which somebody's sponsor, status or rank changed.
+/// What turned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TurnKind {
+    /// The sponsor.
+    Move,
+    /// The status or the rank.
+    State,
+    /// How rewards are shared.
+    Split,
+}
+
+/// A moment at which somebody's sponsor, status, rank or reward split changed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Turn {
     /// Who changed.
     pub member_id: Uuid,
     /// From when on the change holds.
     pub at: DateTime<Utc>,
-    /// Whether they moved; otherwise status or rank changed.
-    pub is_move: bool,
+    /// What changed.
+    pub kind: TurnKind,
 }
 
 /// The changes of these members nearest to a moment, the nearest first.
@@ -70,12 +85,15 @@ pub async fn turns_near(
 ) -> Result<Vec<Turn>, StoreError> {
     let rows = sqlx::query!(
         r#"
-        select member_id as "member_id!", effective_at as "at!", is_move as "is_move!"
-          from (select member_id, effective_at, true as is_move from member_sponsors
+        select member_id as "member_id!", effective_at as "at!", kind as "kind!"
+          from (select member_id, effective_at, 'MOVE' as kind from member_sponsors
                  where member_id = any($1) and effective_at > '-infinity'
                 union all
-                select member_id, effective_at, false from member_states
-                 where member_id = any($1) and effective_at > '-infinity') changes
+                select member_id, effective_at, 'STATE' from member_states
+                 where member_id = any($1) and effective_at > '-infinity'
+                union all
+                select member_id, effective_at, 'SPLIT' from member_reward_splits
+                 where member_id = any($1)) changes
          order by abs(extract(epoch from effective_at - $2)), effective_at, member_id
          limit $3
         "#,
@@ -88,7 +106,11 @@ pub async fn turns_near(
     let turn = rows.into_iter().map(|row| Turn {
         member_id: row.member_id,
         at: row.at,
-        is_move: row.is_move,
+        kind: match row.kind.as_str() {
+            "MOVE" => TurnKind::Move,
+            "STATE" => TurnKind::State,
+            _ => TurnKind::Split,
+        },
     });
     Ok(turn.collect())
 }

@@ -40,6 +40,12 @@ impl Path {
         let ids = steps.into_iter().filter(|_| gapless).map(|(_, id)| id).collect();
         Self { seller_id, as_of, ids }
     }
+
+    /// The seller's sponsor and the sale's moment, at which the sponsor's split counts; `None` where
+    /// nobody is above, or nobody's rule looks there.
+    pub(super) fn sponsor(&self) -> Option<(Uuid, DateTime<Utc>)> {
+        self.ids.get(1).map(|sponsor_id| (*sponsor_id, self.as_of))
+    }
 }
 
 /// The seller and everybody above as they stood at a moment, by the sponsor history.

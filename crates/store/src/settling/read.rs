@@ -12,6 +12,7 @@ use super::path::{Path, Walk};
 use super::states::States;
 use crate::StoreError;
 use crate::events::{LinesOf, stored_buyer_type};
+use crate::reward_splits::Splits;
 
 /// An event without an outcome, and what its settlement needs.
 #[derive(Clone, Debug)]
@@ -33,7 +34,7 @@ pub struct Unsettled {
 pub struct Batch {
     /// Events to settle. Those that are settled, dead, not due or unknown are left out.
     pub events: Vec<Unsettled>,
-    /// The rules' generation; differs from the cached one when rules were added.
+    /// The rules' generation; differs from the cached one when rules were added or retired.
     pub generation: i32,
     /// PostgreSQL's clock.
     pub read_at: DateTime<Utc>,
@@ -44,7 +45,8 @@ pub struct Batch {
 /// Two queries: facts with the ids above each seller, then status, rank and since when they hold of
 /// every member met, each once, because uplines of one batch share most of their members. Sales
 /// older than the last change in their upline need more, which walk history (law L8); one more if
-/// any sale has lines. The `history` lock, which the caller shares, keeps all of them consistent.
+/// any sale has lines, and one reads how sponsors share rewards, once anybody does. The `history`
+/// lock, which the caller shares, keeps all of them consistent.
 ///
 /// Nested `lateral … offset 0` keep the planner from scanning whole tables to join a few rows.
 pub async fn read(
@@ -62,7 +64,9 @@ pub async fn read(
                coalesce(f.attempts, 0) as "attempts!",
                coalesce(seller.id, referred.id) as "seller_id?",
                walk.ids as "ids: Vec<Uuid>", walk.depths as "depths: Vec<i16>",
-               coalesce((select max(id) from commission_plans), 0) as "generation!",
+               coalesce((select max(id) from commission_plans), 0)
+                 + coalesce((select max(id) from plan_retirements), 0) as "generation!",
+               exists (select from member_reward_splits) as "has_splits!",
                clock_timestamp() as "read_at!"
           from unnest($1::uuid[]) as batch (event_id)
          cross join lateral (
@@ -93,7 +97,7 @@ pub async fn read(
     .fetch_all(&mut *conn)
     .await?;
     let Some(first) = rows.first() else { return Ok(Batch::default()) };
-    let (generation, read_at) = (first.generation, first.read_at);
+    let (generation, read_at, has_splits) = (first.generation, first.read_at, first.has_splits);
     let mut paths: Vec<Path> = rows
         .iter()
         .map(|row| {
@@ -104,6 +108,11 @@ pub async fn read(
     let states = States::read(conn, &mut paths, reads).await?;
     let counts = rows.iter().map(|row| (row.id, row.line_count));
     let mut lines = LinesOf::read(conn, counts).await?;
+    let splits = if has_splits {
+        Splits::read(conn, paths.iter().filter_map(Path::sponsor)).await?
+    } else {
+        Splits::default()
+    };
 
     let mut events = Vec::with_capacity(rows.len());
     for (row, path) in rows.into_iter().zip(paths) {
@@ -123,7 +132,7 @@ pub async fn read(
                 earned_period: domain::period::Period::containing(row.earned_period),
             },
             credited_member_id: row.credited_member_id,
-            walk: states.walk(&path),
+            walk: states.walk(&path, path.sponsor().and_then(|sponsor| splits.of(sponsor))),
             recorded_at: row.recorded_at,
             attempts: row.attempts,
         });

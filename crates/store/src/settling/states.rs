@@ -6,6 +6,7 @@ use chrono::{DateTime, Utc};
 use domain::inputs::{Inputs, Visit};
 use domain::ladder::Rank;
 use domain::member::MemberStatus;
+use domain::reward_split::RewardSplit;
 use domain::rule_set::Reads;
 use sqlx::PgConnection;
 use uuid::Uuid;
@@ -171,14 +172,14 @@ impl States {
         Ok(())
     }
 
-    /// Everybody on the way as they stood.
-    pub(super) fn walk(&self, path: &Path) -> Walk {
+    /// Everybody on the way as they stood, with the split of the sponsor, if they share anything.
+    pub(super) fn walk(&self, path: &Path, split: Option<RewardSplit>) -> Walk {
         let Some(seller_id) = path.seller_id else { return Walk::NotEnrolled };
         let visits: Option<Vec<Visit>> =
             path.ids.iter().map(|id| self.visit(*id, path.as_of)).collect();
         let mut visits = visits.into_iter().flatten();
         match visits.next() {
-            Some(seller) => Walk::Found(Inputs { seller, upline: visits.collect(), split: None }),
+            Some(seller) => Walk::Found(Inputs { seller, upline: visits.collect(), split }),
             None => Walk::Damaged(format!(
                 "the tree has a gap above member {seller_id}; run `lineage verify`"
             )),

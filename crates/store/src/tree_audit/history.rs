@@ -11,6 +11,18 @@ use uuid::Uuid;
 
 use crate::StoreError;
 
+/// What a row of history is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, sqlx::Type)]
+#[sqlx(type_name = "text", rename_all = "UPPERCASE")]
+pub enum Kind {
+    /// The sponsor.
+    Move,
+    /// Status and rank.
+    State,
+    /// How direct rewards are shared.
+    Split,
+}
+
 /// A change that history and the record of changes do not agree on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Disagreement {
@@ -18,8 +30,8 @@ pub struct Disagreement {
     pub member_id: Uuid,
     /// The moment of the change.
     pub effective_at: DateTime<Utc>,
-    /// `MOVE` or `STATE`.
-    pub kind: String,
+    /// What it changed.
+    pub kind: Kind,
     /// `true`: on record, but history lacks it. `false`: in history, but nobody is on record for it.
     pub is_missing_in_history: bool,
 }
@@ -35,20 +47,28 @@ pub async fn disagreements(
         r#"
         with history as (
           select 'MOVE' as kind, member_id, effective_at, recorded_at, sponsor_id,
-                 null::member_status as status, null::smallint as rank
+                 null::member_status as status, null::smallint as rank,
+                 null::numeric as money_to_self, null::numeric as points_to_self
             from member_sponsors
            where effective_at > '-infinity' and effective_at <= now() + interval '1 minute'
           union all
-          select 'STATE', member_id, effective_at, recorded_at, null, status, rank
+          select 'STATE', member_id, effective_at, recorded_at, null, status, rank, null, null
             from member_states
+           where effective_at > '-infinity' and effective_at <= now() + interval '1 minute'
+          union all
+          select 'SPLIT', member_id, effective_at, recorded_at, null, null, null,
+                 money_to_self, points_to_self
+            from member_reward_splits
            where effective_at > '-infinity' and effective_at <= now() + interval '1 minute'),
         record as (
           select kind, member_id, effective_at, recorded_at, new_sponsor_id as sponsor_id,
-                 new_status as status, new_rank as rank
+                 new_status as status, new_rank as rank,
+                 new_money_to_self as money_to_self, new_points_to_self as points_to_self
             from member_changes
            where refusal is null
              and effective_at > '-infinity' and effective_at <= now() + interval '1 minute')
-        select member_id as "member_id!", effective_at as "effective_at!", kind as "kind!",
+        select member_id as "member_id!", effective_at as "effective_at!",
+               kind as "kind!: Kind",
                is_missing_in_history as "is_missing_in_history!"
           from (select *, true as is_missing_in_history
                   from (select * from record except all select * from history) unwritten
@@ -72,9 +92,10 @@ pub struct Misreplaced {
     pub member_id: Uuid,
     /// The moment of the change.
     pub effective_at: DateTime<Utc>,
-    /// `MOVE` or `STATE`.
-    pub kind: String,
-    /// What the change says that it replaced: a sponsor or `nobody`, or a status and rank.
+    /// What it changed.
+    pub kind: Kind,
+    /// What the change says that it replaced: a sponsor or `nobody`, a status and rank, or the
+    /// shares that the member kept.
     pub on_record: String,
     /// What held by the history just before, as it was recorded when the change was made.
     pub by_history: String,
@@ -93,15 +114,21 @@ pub async fn misreplaced(
         with replaced as (
           select c.member_id, c.effective_at, c.kind,
                  c.old_sponsor_id, c.old_status, c.old_rank,
+                 c.old_money_to_self, c.old_points_to_self,
                  case when before.id is null then sponsors.sponsor_id
                       else before.new_sponsor_id end as sponsor_id,
                  case when before.id is null then states.status
                       else before.new_status end as status,
                  case when before.id is null then states.rank
-                      else before.new_rank end as rank
+                      else before.new_rank end as rank,
+                 case when before.id is null then 100
+                      else before.new_money_to_self end as money_to_self,
+                 case when before.id is null then 100
+                      else before.new_points_to_self end as points_to_self
             from member_changes c
             left join lateral (
-                 select id, new_sponsor_id, new_status, new_rank
+                 select id, new_sponsor_id, new_status, new_rank,
+                        new_money_to_self, new_points_to_self
                    from member_changes earlier
                   where earlier.member_id = c.member_id and earlier.kind = c.kind
                     and earlier.refusal is null and earlier.id < c.id
@@ -113,14 +140,21 @@ pub async fn misreplaced(
               on states.member_id = c.member_id and states.effective_at = '-infinity'
            where c.refusal is null
              and c.effective_at > '-infinity' and c.effective_at <= now() + interval '1 minute')
-        select member_id, effective_at as "effective_at!", kind,
+        select member_id, effective_at as "effective_at!", kind as "kind!: Kind",
                case kind when 'MOVE' then coalesce(old_sponsor_id::text, 'nobody')
-                    else format('%s with rank %s', old_status, old_rank) end as "on_record!",
+                    when 'STATE' then format('%s with rank %s', old_status, old_rank)
+                    else format('%s %% of the money and %s %% of the points',
+                                old_money_to_self, old_points_to_self) end as "on_record!",
                case kind when 'MOVE' then coalesce(sponsor_id::text, 'nobody')
-                    else format('%s with rank %s', status, rank) end as "by_history!"
+                    when 'STATE' then format('%s with rank %s', status, rank)
+                    else format('%s %% of the money and %s %% of the points',
+                                money_to_self::numeric(7,4), points_to_self::numeric(7,4))
+               end as "by_history!"
           from replaced
          where case kind when 'MOVE' then old_sponsor_id is distinct from sponsor_id
-                    else (old_status, old_rank) is distinct from (status, rank) end
+                    when 'STATE' then (old_status, old_rank) is distinct from (status, rank)
+                    else (old_money_to_self, old_points_to_self)
+                           is distinct from (money_to_self, points_to_self) end
          order by member_id, effective_at
          limit $1
         "#,
@@ -170,6 +204,9 @@ pub async fn rows_without_members(
                  where not exists (select from members m where m.id = s.member_id)
                 union
                 select member_id from member_states s
+                 where not exists (select from members m where m.id = s.member_id)
+                union
+                select member_id from member_reward_splits s
                  where not exists (select from members m where m.id = s.member_id)) strangers
          order by member_id
          limit $1
@@ -239,6 +276,10 @@ pub async fn impossible_moments(
                  effective_at <= now() + interval '1 minute'
             from member_states
           union all
+          select 'member_reward_splits', member_id, effective_at, recorded_at,
+                 effective_at > '-infinity' and effective_at <= now() + interval '1 minute'
+            from member_reward_splits
+          union all
           select 'member_changes', member_id, effective_at, recorded_at,
                  refusal is not null
                    or coalesce(effective_at > '-infinity'
@@ -258,7 +299,7 @@ pub async fn impossible_moments(
     Ok(rows.fetch_all(conn).await?)
 }
 
-/// A row of history that changed what held from the beginning of time.
+/// A row of history that changed what held before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct HistoryRow {
     /// When the transaction began that wrote it.
@@ -267,11 +308,11 @@ pub struct HistoryRow {
     pub effective_at: DateTime<Utc>,
     /// Whose history.
     pub member_id: Uuid,
-    /// `true`: another sponsor. `false`: another status or rank.
-    pub is_move: bool,
+    /// What it changed.
+    pub kind: Kind,
 }
 
-/// Every row of history but the first of each member, in the order of recording.
+/// Every row of history that does not hold from the beginning of time, in the order of recording.
 pub async fn written_since_the_beginning(
     conn: &mut PgConnection,
 ) -> Result<Vec<HistoryRow>, StoreError> {
@@ -280,10 +321,14 @@ pub async fn written_since_the_beginning(
         HistoryRow,
         r#"
         select least(greatest(recorded_at, '0001-01-01Z'), '9999-12-31Z') as "recorded_at!",
-               effective_at as "effective_at!", member_id as "member_id!", is_move as "is_move!"
-          from (select member_id, effective_at, recorded_at, true as is_move from member_sponsors
+               effective_at as "effective_at!", member_id as "member_id!",
+               kind as "kind!: Kind"
+          from (select 'MOVE' as kind, member_id, effective_at, recorded_at from member_sponsors
                 union all
-                select member_id, effective_at, recorded_at, false from member_states) history
+                select 'STATE', member_id, effective_at, recorded_at from member_states
+                union all
+                select 'SPLIT', member_id, effective_at, recorded_at
+                  from member_reward_splits) history
          where effective_at > '-infinity' and effective_at <= now() + interval '1 minute'
          order by recorded_at
         "#

@@ -35,8 +35,10 @@ async fn l3_no_role_can_rewrite_what_is_append_only() {
         "commission_ledger_2026_11",
         "commission_plans",
         "commission_rules",
+        "plan_retirements",
         "member_sponsors",
         "member_states",
+        "member_reward_splits",
         "member_changes",
     ] {
         assert!(tables.iter().any(|table| table == expected), "{expected} is not guarded");
@@ -100,6 +102,10 @@ async fn each_role_has_the_least_rights() {
     let insert_line = "insert into event_lines (event_id, place, id, product_id, quantity, amount, \
         volume) values (gen_random_uuid(), 0, 'x', 'x', 1, 1, 1)";
     let insert_details = "insert into event_details (event_id) values (gen_random_uuid())";
+    let insert_split = "insert into member_reward_splits (member_id, effective_at, money_to_self, \
+        points_to_self, actor, reason) values (gen_random_uuid(), now(), 70, 50, 'x', 'x')";
+    let insert_retirement = "insert into plan_retirements (plan, retired_from, retired_by, reason) \
+        values ('x', now(), 'x', 'x')";
     for (statement, may) in [
         (insert_ledger, [false, true, false]),
         (&into_partition, [false, false, false]),
@@ -112,7 +118,14 @@ async fn each_role_has_the_least_rights() {
         ("delete from member_tree_paths", [true, false, true]),
         ("update member_tree_paths set depth = 0", [false, false, false]),
         (insert_change, [true, false, true]),
+        (insert_split, [true, false, true]),
         // When something was recorded is for the database's clock to say.
+        (
+            &insert_split
+                .replace("(member_id", "(recorded_at, member_id")
+                .replace("(gen", "(now(), gen"),
+            [false; 3],
+        ),
         (
             &insert_change
                 .replace("(kind", "(recorded_at, kind")
@@ -132,6 +145,13 @@ async fn each_role_has_the_least_rights() {
         ("update event_details set context = null", [false, false, true]),
         ("update event_details set event_id = gen_random_uuid()", [false, false, false]),
         ("delete from event_details", [false, false, true]),
+        (insert_retirement, [false, false, true]),
+        (
+            &insert_retirement
+                .replace("(plan,", "(retired_at, plan,")
+                .replace("('x'", "(now(), 'x'"),
+            [false; 3],
+        ),
         ("update programme set period = 'month'", [false, false, true]),
         ("delete from event_failures", [false, true, false]),
         ("update api_keys set secret_hash = ''", [false, false, false]),
@@ -171,6 +191,28 @@ async fn nan_and_negative_amounts_never_become_events() {
             let refused = refusal(&world.owner, statement).await.unwrap();
             assert!(refused.starts_with("22") || refused.starts_with("23"), "{values}: {refused}");
         }
+    }
+}
+
+/// A share of a reward is 0 to 100 percent, from a moment on, whoever writes it.
+#[tokio::test]
+async fn no_split_gives_away_more_than_there_is() {
+    let world = World::new().await;
+    for (moment, money, points) in [
+        ("now()", "100.0001", "50"),
+        ("now()", "50", "-0.0001"),
+        ("now()", "'NaN'", "50"),
+        ("now()", "null", "50"),
+        ("'infinity'", "50", "50"),
+        ("'-infinity'", "50", "50"),
+    ] {
+        let statement = format!(
+            "insert into member_reward_splits (member_id, effective_at, money_to_self, \
+             points_to_self, actor, reason) \
+             values (gen_random_uuid(), {moment}, {money}, {points}, 'x', 'x')"
+        );
+        let refused = refusal(&world.owner, statement.clone()).await.unwrap();
+        assert!(refused.starts_with("23"), "{statement}: {refused}");
     }
 }
 

@@ -1,14 +1,15 @@
-//! L8 under random histories: enrolments, moves, changes of status and rank, sales and settlements
-//! in any order, against a model in memory.
+//! L8 under random histories: enrolments, moves, changes of status, rank and reward split, sales and
+//! settlements in any order, against a model in memory.
 
 use std::collections::BTreeMap;
 
 use chrono::TimeDelta;
-use domain::amount::Amount;
+use domain::amount::{Amount, Percentage};
 use domain::history::{BEGINNING_OF_TIME, Change, What};
 use domain::inputs::Inputs;
 use domain::ladder::Rank;
 use domain::member::MemberStatus;
+use domain::reward_split::RewardSplit;
 use domain::rule_set::Reads;
 use domain::sale::{OrderKind, SourceType};
 use proptest::prelude::*;
@@ -20,7 +21,7 @@ use store::events::{self, Details, Facts, NewEvent};
 use store::settling::{self, Outcome, Walk};
 use store::testing::World;
 use store::tree::{self, Place};
-use store::{PgConnection, PgPool, tree_audit};
+use store::{PgConnection, PgPool, reward_splits, tree_audit};
 use uuid::Uuid;
 
 use crate::model::{Model, Moment, id};
@@ -44,6 +45,12 @@ enum Step {
         rank: Option<u8>,
         minute: Option<i64>,
     },
+    Share {
+        member: usize,
+        money: Option<u8>,
+        points: Option<u8>,
+        minute: Option<i64>,
+    },
     Sell {
         seller: usize,
         minute: Option<i64>,
@@ -60,6 +67,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     let sponsor = || prop::option::weighted(0.9, 0..1000_usize);
     let minute = || prop::option::weighted(0.7, 0..60_i64);
     let status = || prop::sample::select(MemberStatus::ALL.to_vec());
+    let share = || prop::sample::select(vec![0, 50, 100_u8]);
     let step = prop_oneof![
         4 => (sponsor(), status(), 0..3_u8)
             .prop_map(|(sponsor, status, rank)| Step::Enrol { sponsor, status, rank }),
@@ -68,6 +76,11 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         3 => (member(), prop::option::of(status()), prop::option::of(0..3_u8), minute())
             .prop_map(|(member, status, rank, minute)| {
                 Step::SetState { member, status, rank, minute }
+            }),
+        // Few values, so that some changes change nothing; everything kept, too.
+        3 => (member(), prop::option::of(share()), prop::option::of(share()), minute())
+            .prop_map(|(member, money, points, minute)| {
+                Step::Share { member, money, points, minute }
             }),
         4 => (member(), minute()).prop_map(|(seller, minute)| Step::Sell { seller, minute }),
         1 => (2..5_usize).prop_map(|every| Step::Settle { every }),
@@ -183,6 +196,21 @@ impl<'a> History<'a> {
                 let before = self.model.state(member, at);
                 let state = (status.unwrap_or(before.0), rank.unwrap_or(before.1));
                 assert_eq!(self.model.set_state(member, state, at), done, "{step:?}");
+            }
+            Step::Share { member, money, points, minute: at } => {
+                if money.is_none() && points.is_none() {
+                    return;
+                }
+                let member = member % known;
+                let (money_to_self, points_to_self) = (money.map(percent), points.map(percent));
+                let (effective_at, what) =
+                    (at.map(minute), What::Split { money_to_self, points_to_self });
+                let change = Change { member_id: id(member), effective_at, what };
+                let (done, now) = self.change(&[change]).await;
+                let at = effective_at.unwrap_or(now);
+                let before = self.model.split(member, at);
+                let split = (money.unwrap_or(before.0), points.unwrap_or(before.1));
+                assert_eq!(self.model.set_split(member, split, at), done, "{step:?}");
             }
             Step::Sell { seller, minute: at } => self.sell(seller % known, at).await,
             Step::Settle { every } => self.settle(every).await,
@@ -303,6 +331,7 @@ impl<'a> History<'a> {
         let flaws = (page.suspects, page.without_beginning, page.off_history);
         assert_eq!(flaws, (Vec::new(), Vec::new(), Vec::new()));
         assert_eq!(tree_audit::disagreements(&mut conn, 10).await.unwrap(), []);
+        assert_eq!(tree_audit::misreplaced(&mut conn, 10).await.unwrap(), []);
         assert_eq!(tree_audit::past_circles(&mut conn, 10).await.unwrap(), []);
     }
 
@@ -349,6 +378,10 @@ impl<'a> History<'a> {
         let found = tree::members(conn, &[id(member)], as_of).await.unwrap().pop().unwrap();
         assert_eq!((found.status, found.rank), self.model.state(member, at));
         assert_eq!(found.sponsor_id, self.model.sponsor(member, at).map(id));
+        let held = reward_splits::held(conn, id(member), as_of).await.unwrap();
+        let (money, points) = self.model.split(member, at);
+        let split = RewardSplit { money_to_self: percent(money), points_to_self: percent(points) };
+        assert_eq!(held.split, split, "how {member} shares at {as_of:?}");
         for (level, above) in self.model.upline(member, at).into_iter().enumerate() {
             let level = (level > 0).then(|| i32::try_from(level).unwrap());
             let found = tree::levels_above(conn, id(above), id(member), as_of).await.unwrap();
@@ -357,16 +390,28 @@ impl<'a> History<'a> {
     }
 }
 
-type Seen = Vec<(Uuid, MemberStatus, Rank)>;
+fn percent(share: u8) -> Percentage {
+    Percentage::parse(&share.to_string()).unwrap()
+}
+
+/// Everybody on the way, and how the sponsor shares.
+type Seen = (Vec<(Uuid, MemberStatus, Rank)>, Option<RewardSplit>);
 
 fn seen(inputs: &Inputs) -> Seen {
     let visits = std::iter::once(&inputs.seller).chain(&inputs.upline);
-    visits.map(|visit| (visit.member_id, visit.status, visit.rank)).collect()
+    let visits = visits.map(|visit| (visit.member_id, visit.status, visit.rank));
+    (visits.collect(), inputs.split)
 }
 
 fn expected(model: &Model, seller: usize, at: Moment) -> Seen {
     let upline = model.upline(seller, at).into_iter().take(usize::from(READS.depth) + 1);
-    upline
-        .map(|member| (id(member), model.state(member, at).0, model.state(member, at).1))
-        .collect()
+    let visits =
+        upline.map(|member| (id(member), model.state(member, at).0, model.state(member, at).1));
+    let split = model.sponsor(seller, at).map(|sponsor| model.split(sponsor, at));
+    // Who keeps everything shares nothing.
+    let split = split.filter(|split| *split != (100, 100)).map(|(money, points)| RewardSplit {
+        money_to_self: percent(money),
+        points_to_self: percent(points),
+    });
+    (visits.collect(), split)
 }

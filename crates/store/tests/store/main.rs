@@ -10,4 +10,5 @@ mod model;
 mod moving;
 mod races;
 mod sales;
+mod splitting;
 mod writing;

@@ -11,12 +11,15 @@ use uuid::Uuid;
 
 pub(crate) type Moment = DateTime<Utc>;
 pub(crate) type State = (MemberStatus, Rank);
+/// What is kept of money and of career points, in percent.
+pub(crate) type Split = (u8, u8);
 
 /// Members by number, each with everything that ever held.
 #[derive(Clone, Default)]
 pub(crate) struct Model {
     pub(crate) sponsors: Vec<BTreeMap<Moment, Option<usize>>>,
     pub(crate) states: Vec<BTreeMap<Moment, State>>,
+    pub(crate) splits: Vec<BTreeMap<Moment, Split>>,
     /// The moments of settled sales.
     pub(crate) settled: Vec<Moment>,
 }
@@ -29,6 +32,7 @@ impl Model {
     pub(crate) fn enrol(&mut self, sponsor: Option<usize>, state: State) -> usize {
         self.sponsors.push(BTreeMap::from([(BEGINNING_OF_TIME, sponsor)]));
         self.states.push(BTreeMap::from([(BEGINNING_OF_TIME, state)]));
+        self.splits.push(BTreeMap::from([(BEGINNING_OF_TIME, (100, 100))]));
         self.sponsors.len() - 1
     }
 
@@ -42,6 +46,10 @@ impl Model {
 
     pub(crate) fn state(&self, member: usize, at: Moment) -> State {
         *self.states[member].range(..=at).next_back().unwrap().1
+    }
+
+    pub(crate) fn split(&self, member: usize, at: Moment) -> Split {
+        *self.splits[member].range(..=at).next_back().unwrap().1
     }
 
     /// The member, then everybody above, as of a moment.
@@ -114,6 +122,18 @@ impl Model {
             return false;
         }
         self.states[member].insert(at, state);
+        true
+    }
+
+    /// Changes a split, unless the rules forbid it; says whether they did not.
+    pub(crate) fn set_split(&mut self, member: usize, split: Split, at: Moment) -> bool {
+        if self.splits[member].contains_key(&at)
+            || self.split(member, at) == split
+            || self.is_forbidden_by_sales(at)
+        {
+            return false;
+        }
+        self.splits[member].insert(at, split);
         true
     }
 }

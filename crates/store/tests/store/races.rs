@@ -1,25 +1,29 @@
-//! Real connections racing for the tree. After each race: no circle, the closure is what following
+//! Real connections racing for the tree and its history. After each race: no circle, the closure is what following
 //! sponsors gives, and history ends in the present.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use domain::amount::Amount;
 use domain::history::{Change, Refusal, What};
 use domain::ladder::Rank;
 use domain::member::MemberStatus;
 use domain::network::{Link, arrange};
+use domain::reward_split::RewardSplit;
+use domain::rule_set::Reads;
 use futures_util::future::join_all;
 use store::changes::{self, Order};
 use store::database::Role;
 use store::enrolment::{self, EnrolError, NewMember};
 use store::import::{self, ImportedMember};
-use store::locks;
+use store::settling::{self, Outcome, Walk};
 use store::testing::World;
-use store::{PgPool, StoreError};
+use store::{PgPool, StoreError, events, locks};
 use uuid::Uuid;
 
 use crate::model::id;
+use crate::splitting::{sell, shares};
 
 /// Rounds of a race; each begins at a slightly different distance.
 const ROUNDS: usize = 12;
@@ -283,6 +287,70 @@ async fn nobody_moves_below_who_has_just_left() {
         assert_eq!(moved, expected, "round {round}");
     }
     world.assert_tree_is_sound().await;
+}
+
+/// Settles a sale slowly; the split that it saw.
+async fn settle(pool: &PgPool, sale: Uuid, dice: &Dice) -> Option<RewardSplit> {
+    let mut tx = locks::begin_sharing_history(pool).await.unwrap();
+    let reads = Reads { depth: 2, joined_at: false };
+    let mut batch = settling::read(&mut tx, &[sale], reads).await.unwrap();
+    let Walk::Found(inputs) = batch.events.remove(0).walk else { panic!("no upline") };
+    dice.pause().await;
+    let (breakage, lines, packed) = (Amount::ZERO, Vec::new(), inputs.pack());
+    let outcome = Outcome { event_id: sale, plan_number: 1, breakage, inputs: packed, lines };
+    assert_eq!(settling::claim(&mut tx, &[outcome]).await.unwrap(), [sale]);
+    tx.commit().await.unwrap();
+    inputs.split
+}
+
+/// A split of the very moment of a sale, while the sale settles: either the settlement sees it, or
+/// it is refused. One of now never reaches the sale.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn l8_a_split_races_with_the_settlement_of_its_sale() {
+    let world = World::new().await;
+    let (ingest, worker) = (world.pool_as(Role::Ingest), world.pool_as(Role::Worker));
+    let dice = Dice::new();
+    for round in 0..2 * ROUNDS {
+        let [sponsor, seller] = [2 * round, 2 * round + 1];
+        enrol(&ingest, sponsor, None).await.unwrap();
+        enrol(&ingest, seller, Some(sponsor)).await.unwrap();
+        let mut conn = ingest.acquire().await.unwrap();
+        let sold_at = events::clock(&mut conn).await.unwrap();
+        let sale = sell(&world, seller, sold_at).await;
+        let is_dated = round % 4 > 0;
+        let shared = shares("70", "50");
+        let what = What::Split {
+            money_to_self: Some(shared.money_to_self),
+            points_to_self: Some(shared.points_to_self),
+        };
+        let effective_at = is_dated.then_some(sold_at);
+        let wanted = [Change { member_id: id(sponsor), effective_at, what }];
+        let order = Order { changes: &wanted, actor: "test", on_behalf_of: None, reason: "race" };
+        let (seen, changed) = tokio::join!(
+            async {
+                // A change takes longer until it has its lock: sometimes it should come first.
+                tokio::time::sleep(Duration::from_millis(dice.below(12) as u64)).await;
+                settle(&worker, sale, &dice).await
+            },
+            async {
+                dice.pause().await;
+                let mut tx = ingest.begin().await.unwrap();
+                let made = changes::apply(&mut tx, &order).await.unwrap();
+                dice.pause().await;
+                tx.commit().await.unwrap();
+                made.map(|applied| applied.now).map_err(|refusals| refusals[0].1.cause())
+            }
+        );
+        match changed {
+            Ok(_) if is_dated => assert_eq!(seen, Some(shared), "round {round}"),
+            Ok(now) => assert!(seen.is_none() && now > sold_at, "round {round}: {seen:?}"),
+            Err(cause) => assert_eq!((cause, seen), ("settled_sales", None), "round {round}"),
+        }
+        assert!(is_dated || changed.is_ok(), "round {round}: {changed:?}");
+    }
+    let of_the_past = "select count(*) from member_changes where refusal = 'settled_sales'";
+    let refused = count(&world, of_the_past).await;
+    println!("{refused} of {} were refused", 2 * ROUNDS * 3 / 4);
 }
 
 /// A change that cannot get its lock says so after a bounded wait, and nothing has changed.

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
+use domain::amount::Percentage;
 use domain::history::{Change, What};
 use domain::ladder::Rank;
 use domain::member::MemberStatus;
@@ -123,8 +124,9 @@ async fn l8_a_sale_dated_ahead_counts_when_it_is_recorded() {
     assert!(sqlx::query_scalar::<_, bool>(query).fetch_one(&world.owner).await.unwrap());
 }
 
-/// A settled sale: its name, seller and moment, and the ids and states that it was computed from.
-type Settled = (String, Uuid, DateTime<Utc>, Vec<Uuid>, Vec<String>);
+/// A settled sale: its name, seller and moment, and the ids and states that it was computed from, and
+/// what the sponsor keeps if they share something.
+type Settled = (String, Uuid, DateTime<Utc>, Vec<Uuid>, Vec<String>, Option<String>);
 
 /// Compares what every outcome was computed from with the history tables as they are now, followed
 /// upwards in memory, as far as the plan pays.
@@ -150,16 +152,28 @@ async fn assert_every_sale_saw_its_moment(world: &World, walk_depth: usize) {
     for (member, at, state) in state_rows {
         states.entry(member).or_default().insert(at, state);
     }
+    let split_rows: Vec<(Uuid, DateTime<Utc>, String)> = sqlx::query_as(
+        "select member_id, effective_at, money_to_self || ' ' || points_to_self \
+         from member_reward_splits",
+    )
+    .fetch_all(&world.owner)
+    .await
+    .unwrap();
+    let mut splits: HashMap<Uuid, BTreeMap<_, String>> = HashMap::new();
+    for (member, at, split) in split_rows {
+        splits.entry(member).or_default().insert(at, split);
+    }
     let outcomes: Vec<Settled> = sqlx::query_as(
         "select e.external_id, e.member_id, e.as_of, array_agg(i.member_id order by i.position), \
-                array_agg(i.status::text || ' ' || i.rank order by i.position) \
+                array_agg(i.status::text || ' ' || i.rank order by i.position), \
+                max(i.money_to_self || ' ' || i.points_to_self) \
          from commission_outcomes o join events e on e.id = o.event_id \
          cross join lateral unpack_inputs(o.inputs) i group by e.id",
     )
     .fetch_all(&world.owner)
     .await
     .unwrap();
-    for (sale, seller, as_of, seen, seen_states) in outcomes {
+    for (sale, seller, as_of, seen, seen_states, seen_split) in outcomes {
         let sponsor = |id: &Uuid| *sponsors[id].range(..=Some(as_of)).next_back().unwrap().1;
         let upline = std::iter::successors(Some(seller), sponsor).take(walk_depth + 1);
         assert_eq!(seen, upline.collect::<Vec<_>>(), "the upline of sale {sale} at {as_of}");
@@ -167,11 +181,16 @@ async fn assert_every_sale_saw_its_moment(world: &World, walk_depth: usize) {
             let was = states[id].range(..=Some(as_of)).next_back().unwrap().1;
             assert_eq!(&state, was, "the state of {id} at {as_of}");
         }
+        let split =
+            seen.get(1).and_then(|sponsor| splits.get(sponsor)?.range(..=as_of).next_back());
+        // Who keeps everything shares nothing.
+        let split = split.map(|(_, split)| split).filter(|split| *split != "100.0000 100.0000");
+        assert_eq!(seen_split.as_ref(), split, "the split above {sale} at {as_of}");
     }
 }
 
-/// Moves and changes of state while two workers settle the sales of those who move: every sale pays
-/// the upline of its own moment, whichever came first.
+/// Moves and changes of state and of reward splits while two workers settle the sales of those who
+/// stand below: every sale pays the upline of its own moment, whichever came first.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn l8_changes_race_with_the_settlement_of_their_sales() {
     let world = World::new().await;
@@ -189,6 +208,9 @@ async fn l8_changes_race_with_the_settlement_of_their_sales() {
     let sales = i64::from(rounds) * SALES_OF_A_ROUND;
     assert_eq!(count(&world, "select count(*) from commission_outcomes").await, sales);
     assert_every_sale_saw_its_moment(&world, 6).await;
+    let shared = "select count(*) from commission_outcomes cross join lateral unpack_inputs(inputs) \
+                  where money_to_self is not null";
+    assert!(count(&world, shared).await > 0, "no sale met a split");
     world.assert_tree_is_sound().await;
 }
 
@@ -214,13 +236,16 @@ async fn post_sales(world: &World, members: &[Uuid], rounds: u32, mut dice: Dice
     }
 }
 
-/// Moves members and changes their states, mostly of those who stand high. How many changes were
+/// Moves members and changes their states and splits, mostly of those who stand high. How many changes were
 /// possible.
 async fn change_history(world: &World, members: &[Uuid], rounds: u32, mut dice: Dice) -> usize {
     let mut made = 0;
     for round in 0..rounds {
         let member_id = members[dice.below(8) as usize];
-        let what = if round % 3 == 0 {
+        let what = if round % 4 == 1 {
+            let mut share = || Percentage::parse(["0", "70", "100"][dice.below(3) as usize]).ok();
+            What::Split { money_to_self: share(), points_to_self: share() }
+        } else if round % 3 == 0 {
             let status = MemberStatus::ALL[dice.below(3) as usize];
             What::State { status: Some(status), rank: Some(Rank(dice.below(3) as u8)) }
         } else {

@@ -12,3 +12,4 @@ mod failures;
 mod history;
 mod network;
 mod recovery;
+mod rules;
