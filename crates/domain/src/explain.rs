@@ -26,7 +26,7 @@ pub use self::settled::{AppliedRule, LevelStory, OtherRule, Posted, Settled, Sta
 pub use self::statement::{Clerk, LedgerLine, StatementHead, StatementLine, Sum, Sums};
 pub use self::text::render;
 pub use self::waiting::Waiting;
-pub use self::worlds::{Change, Part, Totals, World, as_if_in_force, compare, money_of};
+pub use self::worlds::{Both, Change, Part, Totals, World, as_if_in_force, compare, money_of};
 use crate::sale::SaleLine;
 
 /// A sale and what became of it.

@@ -112,7 +112,7 @@ pub struct LevelStory {
     pub offered: String,
     /// Career points that were on offer here.
     pub offered_points: String,
-    /// The multiplications, written out.
+    /// The multiplications, written out; then what caps and the reward split make of them.
     pub calculations: Vec<String>,
     /// Whether the member is paid something.
     pub paid: bool,
@@ -269,16 +269,18 @@ impl Teller<'_> {
             amount: line.amount.to_string(),
             career_points: line.career_points.to_string(),
         });
+        let mut calculations = rule.calculation.as_calculate().written_out(deal, decision);
+        calculations.extend(self.after_the_offer(decision, &posted, limits));
         Some(LevelStory {
             level: decision.level,
             member: decision.beneficiary.as_ref().map(|who| self.standing(&who.visit)),
             depth: decision.beneficiary.map(|who| who.depth),
             offered: decision.offered.money.to_string(),
             offered_points: decision.offered.points.to_string(),
-            calculations: rule.calculation.as_calculate().written_out(deal, decision),
+            calculations,
             paid: !posted.is_empty(),
             reason: decision.reason_name(),
-            verdict: self.verdict(rule, deal, decision, &posted, limits),
+            verdict: self.verdict(rule, deal, decision, &posted),
             lines: lines.collect(),
         })
     }

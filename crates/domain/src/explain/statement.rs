@@ -297,7 +297,11 @@ impl Clerk<'_> {
             rank: standing.as_ref().map(|standing| standing.rank.clone()),
             status: standing.map(|standing| standing.status),
             calculations: story.calculations,
-            verdict: Some(story.verdict),
+            verdict: Some(match line.entry_type {
+                // The story is the sponsor's; what they keep is not this member's business.
+                EntryType::ReferralReward => teller.gets(line),
+                _ => story.verdict,
+            }),
             amount: line.amount,
             career_points: line.career_points,
             problems,
@@ -336,7 +340,7 @@ impl StatementHead {
     pub fn foot(&self) -> String {
         let words = "Every amount above was computed again from the sale, and from the ranks, \
                      statuses, sponsors and rules as they stood at the sale's moment. To ask about \
-                     a line, quote its date and the order's number.";
+                     a line, quote its date and the sale's number.";
         wrap(words, "\n", "")
     }
 }
@@ -347,7 +351,7 @@ impl StatementLine {
     pub fn text(&self) -> String {
         let Self { date, amount, currency, .. } = self;
         let order = match (&self.external_id, &self.source) {
-            (Some(order), Some(source)) => format!("order {order} of {source}"),
+            (Some(order), Some(source)) => format!("sale {order} of {source}"),
             _ => format!("entry {}", self.event_id),
         };
         let indent = " ".repeat(14);

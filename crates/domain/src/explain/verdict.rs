@@ -3,7 +3,7 @@
 use rust_decimal::Decimal;
 
 use super::settled::Teller;
-use crate::amount::Amount;
+use crate::amount::{Amount, Percentage};
 use crate::calculation::{Calculation, Deal};
 use crate::caps::CapMode;
 use crate::inputs::Visit;
@@ -70,10 +70,9 @@ impl Teller<'_> {
         deal: &Deal<'_>,
         decision: &Decision,
         posted: &[&Line],
-        limits: &Limits,
     ) -> String {
         match decision.verdict {
-            Verdict::Paid(taken) => self.paid_sentence(decision, taken, posted, limits),
+            Verdict::Paid(taken) => self.paid_sentence(decision, taken, posted),
             Verdict::NotPaid(reason) => {
                 let sentence = self.reason_sentence(rule, deal, decision, reason);
                 match reason {
@@ -94,13 +93,24 @@ impl Teller<'_> {
         }
     }
 
-    fn paid_sentence(
+    /// What happens between the offer and the ledger: caps and the reward split, written out.
+    pub(super) fn after_the_offer(
         &self,
         decision: &Decision,
-        taken: Reward,
         posted: &[&Line],
         limits: &Limits,
-    ) -> String {
+    ) -> Vec<String> {
+        let Verdict::Paid(taken) = decision.verdict else { return Vec::new() };
+        let mut written = if decision.capped.is_zero() {
+            Vec::new()
+        } else {
+            self.cap_sentences(decision, taken.money, limits)
+        };
+        written.extend(self.split_sentences(decision, posted));
+        written
+    }
+
+    fn paid_sentence(&self, decision: &Decision, taken: Reward, posted: &[&Line]) -> String {
         let currency = self.sale.currency;
         let mut sentences = Vec::new();
         if let Some(rest) = decision.offered.checked_sub(taken)
@@ -112,20 +122,8 @@ impl Teller<'_> {
                 rest.money
             ));
         }
-        if !decision.capped.is_zero() {
-            sentences.extend(self.cap_sentences(decision, taken.money, limits));
-        }
-        let referral = posted.iter().find(|line| line.entry_type == EntryType::ReferralReward);
-        sentences.extend(self.split_sentence(decision, posted, referral.copied()));
         for line in posted {
-            let gets = match (line.amount.is_zero(), line.career_points.is_zero()) {
-                (false, true) => format!("paid {} {currency}", line.amount),
-                (true, _) => format!("credited {} career points", line.career_points),
-                (false, false) => format!(
-                    "paid {} {currency}, credited {} career points",
-                    line.amount, line.career_points
-                ),
-            };
+            let gets = self.gets(line);
             sentences.push(if line.entry_type == EntryType::ReferralReward {
                 format!("{} is {gets}", self.people.person(line.member_id).label())
             } else {
@@ -138,13 +136,26 @@ impl Teller<'_> {
         sentences.join("; ")
     }
 
+    /// What a ledger line gives.
+    pub(super) fn gets(&self, line: &Line) -> String {
+        let currency = self.sale.currency;
+        let Line { amount, career_points, .. } = line;
+        match (amount.is_zero(), career_points.is_zero()) {
+            (false, true) => format!("paid {amount} {currency}"),
+            (true, _) => format!("credited {career_points} career points"),
+            (false, false) => {
+                format!("paid {amount} {currency}, credited {career_points} career points")
+            }
+        }
+    }
+
     /// Which cap cuts how much, with the division written out.
     fn cap_sentences(&self, decision: &Decision, taken: Amount, limits: &Limits) -> Vec<String> {
         let currency = self.sale.currency;
         let mut sentences = Vec::new();
         let claim = limits.of_line(taken);
         if claim != taken {
-            sentences.push(format!("the cap of a line cuts {taken} to {claim} {currency}"));
+            sentences.push(format!("cap of a line: {taken} cut to {claim} {currency}"));
         }
         let granted = taken.checked_sub(decision.capped).unwrap_or_default();
         if let Some((most, mode)) = limits.sale
@@ -153,16 +164,16 @@ impl Teller<'_> {
             let claimed = limits.claimed;
             sentences.push(match mode {
                 CapMode::ProRata => format!(
-                    "the cap of the sale leaves {claim} × {most} ÷ {claimed:.4}, rounded down \
-                     {granted} {currency}"
+                    "cap of the sale: {claim} × {most} ÷ {claimed:.4} = {granted} {currency}, \
+                     rounded down"
                 ),
                 CapMode::LowestLevelFirst => format!(
-                    "of the sale's cap of {most} {currency}, lower levels leave {granted} of the \
+                    "cap of the sale: of {most} {currency}, lower levels leave {granted} of the \
                      {claim} claimed here"
                 ),
                 CapMode::HardStop => format!(
-                    "the {claim} claimed here, or a line before it, does not fit into the sale's \
-                     cap of {most} {currency}: from there on nothing is paid"
+                    "cap of the sale: {claim} claimed here, or a line before it, does not fit \
+                     into {most} {currency}; from there on nothing is paid"
                 ),
             });
         }
@@ -170,42 +181,50 @@ impl Teller<'_> {
     }
 
     /// How the sponsor shares a direct reward with the seller, or why not.
-    fn split_sentence(
-        &self,
-        decision: &Decision,
-        posted: &[&Line],
-        referral: Option<&Line>,
-    ) -> Option<String> {
-        let split = self.inputs.split?;
-        let who = decision.beneficiary?;
+    fn split_sentences(&self, decision: &Decision, posted: &[&Line]) -> Vec<String> {
+        let (Some(split), Some(who)) = (self.inputs.split, decision.beneficiary) else {
+            return Vec::new();
+        };
         if (decision.level, who.depth) != (1, 1) || posted.is_empty() {
-            return None;
+            return Vec::new();
         }
         let seller = self.people.person(self.inputs.seller.member_id).label();
-        let Some(referral) = referral else {
+        let shared = posted.iter().find(|line| line.entry_type == EntryType::ReferralReward);
+        let Some(shared) = shared else {
             let status = self.inputs.seller.status;
-            return (status != MemberStatus::Active).then(|| {
-                format!(
-                    "shares nothing with the seller, whose status was {}: only ACTIVE members earn",
-                    status.name()
-                )
-            });
+            if status == MemberStatus::Active {
+                return Vec::new();
+            }
+            return vec![format!(
+                "reward split: nothing goes to the seller, whose status was {}; only ACTIVE \
+                 members earn",
+                status.name()
+            )];
         };
-        let whole = |part: fn(&Line) -> Amount| {
-            posted.iter().map(|line| part(line).to_decimal()).sum::<Decimal>()
+        let share = |to_self: Percentage, unit: &str, part: fn(&Line) -> Amount| {
+            let share = to_self.rest();
+            let result = part(shared);
+            let whole: Decimal = posted.iter().map(|line| part(line).to_decimal()).sum();
+            let exact = whole
+                .checked_mul(share.to_decimal())
+                .map(|product| (product / Decimal::ONE_HUNDRED).normalize())
+                .filter(|exact| *exact != result.to_decimal());
+            let exact = exact.map_or_else(String::new, |exact| format!("{exact}, rounded "));
+            format!(
+                "reward split: {share} % of {whole:.4} {unit} = {exact}{result} to the seller \
+                 {seller}"
+            )
         };
-        let mut shares = Vec::new();
-        if !referral.amount.is_zero() {
-            let (share, money) = (split.money_to_self.rest(), whole(|line| line.amount));
+        let mut sentences = Vec::new();
+        if !shared.amount.is_zero() {
             let currency = self.sale.currency;
-            shares.push(format!("{share} % of {money:.4} {currency} = {}", referral.amount));
+            sentences.push(share(split.money_to_self, currency.code(), |line| line.amount));
         }
-        if !referral.career_points.is_zero() {
-            let (share, points) = (split.points_to_self.rest(), whole(|line| line.career_points));
-            let part = referral.career_points;
-            shares.push(format!("{share} % of {points:.4} career points = {part}"));
+        if !shared.career_points.is_zero() {
+            let part: fn(&Line) -> Amount = |line| line.career_points;
+            sentences.push(share(split.points_to_self, "career points", part));
         }
-        Some(format!("shares the reward with the seller {seller}: {}", shares.join(", ")))
+        sentences
     }
 
     /// Why somebody gets nothing, with what was compared.
@@ -233,7 +252,7 @@ impl Teller<'_> {
             Reason::Ineligible => {
                 let values =
                     |who: &Beneficiary| deal.why_ineligible(who, decision.level, self.ladder);
-                format!("not eligible: {}", who.map(values).unwrap_or_default())
+                format!("not eligible, because {}", who.map(values).unwrap_or_default())
             }
             Reason::NoUpline => match decision.level {
                 1 => "the seller has no sponsor".to_owned(),
@@ -247,9 +266,7 @@ impl Teller<'_> {
             Reason::Zero => "the share rounds to zero".to_owned(),
             Reason::RateBelowTop if who.is_none() => "nobody above has the highest rate".to_owned(),
             Reason::RateBelowTop => format!("the rate of rank {} is nothing", rank()),
-            Reason::NotHigher => {
-                format!("the rate of rank {} is not above the highest one below", rank())
-            }
+            Reason::NotHigher => not_higher(rule, decision, &rank()),
             Reason::Counted => {
                 "the seller's own rate counts, but is not paid by this rule".to_owned()
             }
@@ -272,5 +289,21 @@ impl Teller<'_> {
             ),
             _ => format!("the seller joined {days} days before the sale (at {joined})"),
         }
+    }
+}
+
+/// The two rates that were compared.
+fn not_higher(rule: &Rule, decision: &Decision, rank: &str) -> String {
+    let rates = match &rule.calculation {
+        Calculation::Differential(differential) => differential.rates.as_slice(),
+        _ => &[],
+    };
+    let rate = |place: Option<usize>| place.and_then(|place| rates.get(place));
+    match (rate(decision.rate), rate(decision.floor)) {
+        (Some(own), Some(below)) => format!(
+            "the {} % of rank {rank} is not above the highest rate below, {} %",
+            own.percentage, below.percentage
+        ),
+        _ => format!("the rate of rank {rank} is not above the highest one below"),
     }
 }

@@ -53,15 +53,38 @@ pub struct Part {
     pub why: String,
 }
 
+/// A value in both worlds.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Both {
+    /// As it is.
+    pub before: String,
+    /// As it would be.
+    pub after: String,
+}
+
+impl Both {
+    /// Both values as they are printed.
+    #[must_use]
+    pub fn of(before: impl ToString, after: impl ToString) -> Self {
+        Self { before: before.to_string(), after: after.to_string() }
+    }
+}
+
+impl std::fmt::Display for Both {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} → {}", self.before, self.after)
+    }
+}
+
 /// What two worlds pay in all.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Totals {
     /// Money paid.
-    pub paid: (String, String),
+    pub paid: Both,
     /// Money that nobody gets.
-    pub breakage: (String, String),
+    pub breakage: Both,
     /// Career points credited.
-    pub career_points: (String, String),
+    pub career_points: Both,
 }
 
 impl Totals {
@@ -71,9 +94,9 @@ impl Totals {
         let paid = |of: &Settlement| sum(of.lines.iter().map(|line| line.amount));
         let points = |of: &Settlement| sum(of.lines.iter().map(|line| line.career_points));
         Self {
-            paid: (paid(before), paid(after)),
-            breakage: (before.breakage.to_string(), after.breakage.to_string()),
-            career_points: (points(before), points(after)),
+            paid: Both::of(paid(before), paid(after)),
+            breakage: Both::of(before.breakage, after.breakage),
+            career_points: Both::of(points(before), points(after)),
         }
     }
 }
