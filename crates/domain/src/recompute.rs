@@ -69,6 +69,7 @@ pub fn settlement<'a>(
 }
 
 /// Every difference between what is stored and what is computed; nothing when they agree.
+#[must_use]
 pub fn differences(
     stored: &StoredOutcome,
     version: &PlanVersion,

@@ -1,3 +1,4 @@
+use super::*;
 use crate::amount::Amount;
 use crate::inputs::Visit;
 use crate::ladder::{Ladder, Rank};
@@ -6,7 +7,6 @@ use crate::plan::PlanFile;
 use crate::rule_set::RuleSet;
 use crate::sale::{Sale, SourceType};
 use crate::settle::SEMANTICS_VERSION;
-use super::*;
 
 fn visit(id: u128) -> Visit {
     Visit {

@@ -110,9 +110,7 @@ pub(crate) async fn run(args: &Args, database: &DatabaseArgs) -> anyhow::Result<
             let other = Otherwise::read(conn, &args.world, &books).await?;
             difference::period(conn, &books, member_id, period, &other, format).await
         }
-        (Some(period), Some(member_id), _) => {
-            statement::run(conn, member_id, period, format).await
-        }
+        (Some(period), Some(member_id), _) => statement::run(conn, member_id, period, format).await,
         (None, _, Some(event_id)) if args.world.is_given() => {
             let books = explaining::Books::read(conn).await?;
             let Some(event) = store::events::find(conn, event_id).await? else {

@@ -83,8 +83,7 @@ async fn settled(
     }
     let people = people(conn, &ids).await?;
     let number = outcome.plan_number;
-    let missing =
-        || format!("plan version number {number}, which priced the sale, does not exist");
+    let missing = || format!("plan version number {number}, which priced the sale, does not exist");
     let told = books.rules.version(number).ok_or_else(missing).and_then(|version| {
         let (inputs, settlement) = recompute::settlement(outcome, version)?;
         let (sale, ladder) = (&outcome.sale, &books.ladder);

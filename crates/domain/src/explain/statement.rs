@@ -167,7 +167,9 @@ impl Sums {
         let told = |sums: &Self, currency: &String| {
             let Sum { lines, amount, career_points } =
                 sums.0.get(currency).copied().unwrap_or_default();
-            format!("{amount:.4} {currency} and {career_points:.4} career points in {lines} line(s)")
+            format!(
+                "{amount:.4} {currency} and {career_points:.4} career points in {lines} line(s)"
+            )
         };
         let differs = |currency: &&String| {
             let [own, other] =
@@ -227,9 +229,7 @@ impl Clerk<'_> {
             Ok((teller, settlement, problems)) => {
                 self.computed(line, teller, settlement, problems.clone())
             }
-            Err(reason) => {
-                StatementLine { problems: vec![reason.clone()], ..self.as_stored(line) }
-            }
+            Err(reason) => StatementLine { problems: vec![reason.clone()], ..self.as_stored(line) },
         };
         lines.iter().map(explain).collect()
     }

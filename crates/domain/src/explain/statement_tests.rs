@@ -24,7 +24,11 @@ rules:
 "#;
 
 fn person(id: u128, name: &str) -> Person {
-    Person { id: Uuid::from_u128(id), external_id: Some(format!("M-{id}")), name: Some(name.into()) }
+    Person {
+        id: Uuid::from_u128(id),
+        external_id: Some(format!("M-{id}")),
+        name: Some(name.into()),
+    }
 }
 
 fn visit(id: u128, rank: u8) -> Visit {
@@ -95,7 +99,14 @@ fn ladder() -> Ladder {
     Ladder::from_yaml("ranks: [MEMBER, SILVER]").unwrap()
 }
 
-fn posted(line: i16, member: u128, kind: &str, level: i16, amount: &str, points: &str) -> LedgerLine {
+fn posted(
+    line: i16,
+    member: u128,
+    kind: &str,
+    level: i16,
+    amount: &str,
+    points: &str,
+) -> LedgerLine {
     LedgerLine {
         event_id: Uuid::from_u128(9),
         line,
@@ -116,8 +127,7 @@ fn explain(lines: &[LedgerLine], outcome: Option<&StoredOutcome>) -> Vec<Stateme
     let time_zone = Programme::parse_time_zone("Europe/Prague").unwrap();
     let programme = Programme { time_zone, ..Programme::default() };
     let people = People(vec![person(1, "Jana"), person(2, "Petr"), person(3, "Eva")]);
-    let clerk =
-        Clerk { book: &book, ladder: &ladder(), programme: &programme, people: &people };
+    let clerk = Clerk { book: &book, ladder: &ladder(), programme: &programme, people: &people };
     clerk.explain(lines, outcome)
 }
 
@@ -185,17 +195,16 @@ fn l9_what_the_rules_do_not_give_is_named() {
 
     outcome.plan_number = 5;
     let (_, problems) = told(&[posted(2, 3, "BONUS", 2, "7", "0")], Some(&outcome));
-    assert_eq!(
-        problems,
-        ["plan version number 5, which priced the sale, does not exist"]
-    );
+    assert_eq!(problems, ["plan version number 5, which priced the sale, does not exist"]);
 }
 
 #[test]
 fn sums_that_differ_from_the_ledger_are_said_loudly() {
     let told = explain(&[posted(2, 3, "LEVEL_COMMISSION", 2, "5.997", "0")], Some(&outcome()));
     let mut sums = Sums::default();
-    told.iter().for_each(|line| sums.add(line));
+    for line in &told {
+        sums.add(line);
+    }
     let mut ledger = sums.clone();
     assert!(sums.differences(&ledger).is_empty());
     ledger.0.insert("CZK".to_owned(), Sum { lines: 1, ..Sum::default() });

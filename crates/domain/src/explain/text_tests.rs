@@ -295,8 +295,7 @@ fn l9_a_differential_with_lines_and_a_second_component_is_told() {
     sale.order_kind = OrderKind::Subscription;
     sale.market = Some("CZ".to_owned());
     sale.buyer_type = Some(BuyerType::Customer);
-    sale.lines =
-        vec![line("1", "SKU-7", Some("tea"), "120.00"), line("2", "SKU-9", None, "79.90")];
+    sale.lines = vec![line("1", "SKU-7", Some("tea"), "120.00"), line("2", "SKU-9", None, "79.90")];
     let text = render(&told(STAIR_STEP, &sale, &inputs, &people));
     let expected = "\
 Sale order-1001 of shop-eu

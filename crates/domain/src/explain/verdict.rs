@@ -35,7 +35,8 @@ impl Teller<'_> {
     pub(super) fn limits(&self, settlement: &Settlement) -> Limits {
         let rule_set = &self.version.rule_set;
         let caps = rule_set.caps.as_ref();
-        let (line, all) = caps.map_or((None, None), |caps| caps.limits(self.sale, rule_set.rounding));
+        let (line, all) =
+            caps.map_or((None, None), |caps| caps.limits(self.sale, rule_set.rounding));
         let mode = caps.and_then(|caps| caps.sale.as_ref()).map(|cap| cap.mode);
         let mut limits = Limits { line, sale: all.zip(mode), claimed: Decimal::ZERO };
         let taken = settlement.decisions.iter().filter_map(|decision| match decision.verdict {
@@ -49,7 +50,7 @@ impl Teller<'_> {
     /// The plan's caps and what they come to in this sale.
     pub(super) fn caps_sentences(&self, limits: &Limits) -> Vec<String> {
         let currency = self.sale.currency;
-        let described = self.version.rule_set.caps.as_ref().map(|caps| caps.describe());
+        let described = self.version.rule_set.caps.as_ref().map(crate::caps::Caps::describe);
         let here = |name: &str| match name {
             "line cap" => limits.line.map(|most| format!("{most} {currency} a line")),
             _ => limits.sale.map(|(most, _)| {

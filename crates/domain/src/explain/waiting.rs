@@ -63,7 +63,9 @@ impl Waiting {
             "rejected_by_database" => {
                 "Look at the error: the database refuses this outcome.".to_owned()
             }
-            "out_of_range" => "Nothing: the amounts are larger than the ledger can hold.".to_owned(),
+            "out_of_range" => {
+                "Nothing: the amounts are larger than the ledger can hold.".to_owned()
+            }
             other => format!("This version of lineage knows no remedy for {other:?}."),
         }
     }

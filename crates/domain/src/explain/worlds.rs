@@ -225,17 +225,13 @@ pub fn compare(before: &World<'_>, after: &World<'_>, only: Option<Uuid>) -> Vec
         let places = |of: &BTreeMap<Key, Vec<usize>>| of.get(key).cloned().unwrap_or_default();
         let person = after.teller.people.person(key.0);
         let level = |world: &World<'_>, place: usize| world.settlement.lines[place].level;
-        for (was, would_be) in pair(&places(&old), &places(&new), |a, b| {
-            level(before, a) == level(after, b)
-        }) {
+        for (was, would_be) in
+            pair(&places(&old), &places(&new), |a, b| level(before, a) == level(after, b))
+        {
             let (a, b) = match (was, would_be) {
                 (Some(a), Some(b)) => (before.part(a), after.part(b)),
-                (Some(a), None) => {
-                    (before.part(a), after.absence(key, Some(level(before, a))))
-                }
-                (None, Some(b)) => {
-                    (before.absence(key, Some(level(after, b))), after.part(b))
-                }
+                (Some(a), None) => (before.part(a), after.absence(key, Some(level(before, a)))),
+                (None, Some(b)) => (before.absence(key, Some(level(after, b))), after.part(b)),
                 (None, None) => continue,
             };
             if (&a.amount, &a.career_points) != (&b.amount, &b.career_points) {

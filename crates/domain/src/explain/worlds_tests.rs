@@ -65,7 +65,8 @@ fn differences(
 #[test]
 fn another_rank_shows_what_was_missing() {
     let plan = version(PLAN);
-    let (was, would_be) = (inputs(&[(0, Active), (0, Active)]), inputs(&[(0, Active), (1, Active)]));
+    let (was, would_be) =
+        (inputs(&[(0, Active), (0, Active)]), inputs(&[(0, Active), (1, Active)]));
     assert_eq!(
         differences((&plan, &was), (&plan, &would_be)),
         [(

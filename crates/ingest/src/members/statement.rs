@@ -84,10 +84,9 @@ pub(crate) async fn get(
     let period = query.period.ok_or_else(|| {
         Problem::invalid("/period", "say the period that the lines were earned in, such as 2023-05")
     })?;
-    let period: Period =
-        period.parse().map_err(|error: domain::period::CalendarError| {
-            Problem::invalid("/period", error)
-        })?;
+    let period: Period = period
+        .parse()
+        .map_err(|error: domain::period::CalendarError| Problem::invalid("/period", error))?;
     let limit = parameters::limit(query.limit)?;
     let after = query.after.filter(|after| !after.is_empty());
     let after: Option<LinePosition> = after
@@ -101,7 +100,9 @@ pub(crate) async fn get(
     let ledger = explaining::ledger_sums(&mut tx, id, period).await?;
     let page = explaining::statement_page(&mut tx, (id, period), after, limit, &books).await?;
     let mut page_sums = Sums::default();
-    page.lines.iter().for_each(|line| page_sums.add(line));
+    for line in &page.lines {
+        page_sums.add(line);
+    }
     Ok(Json(StatementView {
         head: StatementHead::new(member, period, &books.programme),
         unexplained_lines: page.lines.iter().filter(|line| !line.problems.is_empty()).count(),

@@ -31,14 +31,15 @@ impl Case {
         let (inputs, settlement) = recompute::settlement(&outcome, version)
             .map_err(|reason| anyhow!("the outcome of event {event_id}: {reason}"))?;
         let (version, inputs) = (version.clone(), inputs.clone());
-        Ok(Self { version, inputs, settlement, outcome })
+        Ok(Self { outcome, version, inputs, settlement })
     }
 
     /// Whether a member gets the same here and there; of everybody, if nobody is named.
     pub(super) fn pays_like(&self, other: &Settlement, only: Option<Uuid>) -> bool {
         let own = |of: &Settlement| {
             let lines = of.lines.iter().filter(|line| only.is_none_or(|id| id == line.member_id));
-            let facts = lines.map(|line| (line.member_id, line.level, line.amount, line.career_points));
+            let facts =
+                lines.map(|line| (line.member_id, line.level, line.amount, line.career_points));
             facts.collect::<Vec<_>>()
         };
         own(&self.settlement) == own(other)

@@ -147,9 +147,9 @@ pub(super) async fn period(
     }
     totals.retain(|_, (before, after)| !before.is_zero() || !after.is_zero());
     let four = |amount: Decimal| format!("{amount:.4}");
-    let totals = totals.into_iter().map(|(currency, (before, after))| {
-        (currency, Both::of(four(before), four(after)))
-    });
+    let totals = totals
+        .into_iter()
+        .map(|(currency, (before, after))| (currency, Both::of(four(before), four(after))));
     let answer = PeriodAnswer {
         world: other.phrase.clone(),
         member_id,
@@ -202,7 +202,8 @@ async fn difference(
     other: &Otherwise,
 ) -> anyhow::Result<Option<SaleDifference>> {
     let Some(there) = other.inhabit(conn, case).await? else { return Ok(None) };
-    let name = |rules: &domain::rule_set::RuleSet| format!("{}, version {}", rules.plan, rules.version);
+    let name =
+        |rules: &domain::rule_set::RuleSet| format!("{}, version {}", rules.plan, rules.version);
     let own = name(&case.version.rule_set);
     let mut sale = SaleDifference {
         event_id: event.id,
@@ -271,7 +272,12 @@ pub(super) fn change_text(change: &Change, currency: &str) -> String {
         (Some(rule), _) | (None, Some(rule)) => format!("rule {rule}"),
         (None, None) => format!("component {component}"),
     };
-    let mut title = format!("{}: {level}{rule}: {} → {} {currency}", member.label(), before.amount, after.amount);
+    let mut title = format!(
+        "{}: {level}{rule}: {} → {} {currency}",
+        member.label(),
+        before.amount,
+        after.amount
+    );
     if before.career_points != after.career_points {
         let points = Both::of(&before.career_points, &after.career_points);
         let _ = write!(title, ", {points} career points");

@@ -115,7 +115,9 @@ impl<'a> Written<'a> {
                 if is_whole {
                     put(&self.head.foot())?;
                 } else {
-                    put("\nTHIS STATEMENT DOES NOT AGREE WITH THE LEDGER; run `lineage verify`:\n")?;
+                    put(
+                        "\nTHIS STATEMENT DOES NOT AGREE WITH THE LEDGER; run `lineage verify`:\n",
+                    )?;
                     for problem in &self.problems {
                         put(&domain::explain::wrap(problem, "  ", "    "))?;
                     }

@@ -196,6 +196,8 @@ fn compile(path: &str, books: &Books) -> anyhow::Result<RuleSet> {
     RuleSet::compile(&file, &books.ladder, &books.programme).map_err(|flaws| {
         let flaws = flaws.iter().map(|flaw| format!("{}: {}", flaw.path, flaw.message));
         let flaws = flaws.collect::<Vec<_>>().join("\n  ");
-        anyhow::anyhow!("{name} is no plan that could be applied (see `lineage plan check`):\n  {flaws}")
+        anyhow::anyhow!(
+            "{name} is no plan that could be applied (see `lineage plan check`):\n  {flaws}"
+        )
     })
 }

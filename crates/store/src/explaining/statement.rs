@@ -83,7 +83,8 @@ pub async fn ledger_sums(
         amount: row.1,
         career_points: row.2,
     };
-    let sums = rows.into_iter().map(|row| (row.currency, sum((row.lines, row.amount, row.career_points))));
+    let sums =
+        rows.into_iter().map(|row| (row.currency, sum((row.lines, row.amount, row.career_points))));
     Ok(Sums(sums.collect()))
 }
 
