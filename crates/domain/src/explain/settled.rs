@@ -210,6 +210,17 @@ impl Teller<'_> {
         Some((rule, story))
     }
 
+    /// The products that a ledger line is paid for: those of the sale's lines that chose its rule.
+    pub(super) fn products(&self, settlement: &Settlement, line: &Line) -> Vec<String> {
+        let chosen = settlement.chosen.iter().find(|chosen| chosen.rule == line.rule);
+        let places = chosen.iter().flat_map(|chosen| &chosen.lines);
+        let of_line = |place: &usize| self.sale.lines[*place].product_id.clone();
+        let mut products: Vec<String> = places.map(of_line).collect();
+        products.extend(self.sale.product_id.clone().filter(|_| self.sale.lines.is_empty()));
+        products.dedup();
+        products
+    }
+
     pub(super) fn standing(&self, visit: &Visit) -> Standing {
         Standing {
             person: self.people.person(visit.member_id),

@@ -81,6 +81,8 @@ pub struct StatementLine {
     pub seller: Option<Person>,
     /// What the sale was worth.
     pub sale_amount: Option<String>,
+    /// The products that the rule pays for; empty: the sale names none.
+    pub products: Vec<String>,
     /// The ledger type.
     #[serde(rename = "type")]
     pub entry_type: String,
@@ -245,6 +247,7 @@ impl Clerk<'_> {
             as_of: calendar::rfc3339(line.at),
             seller: None,
             sale_amount: None,
+            products: Vec::new(),
             entry_type: line.entry_type.clone(),
             level: line.level,
             depth: None,
@@ -288,6 +291,7 @@ impl Clerk<'_> {
         StatementLine {
             seller: Some(self.people.person(teller.inputs.seller.member_id)),
             sale_amount: Some(teller.sale.amount.to_string()),
+            products: teller.products(settlement, line),
             level: Some(line.level.cast_signed()),
             depth: Some(line.depth),
             rule: Some(rule.id.clone()),
@@ -376,7 +380,11 @@ impl StatementLine {
                 }
                 _ => place,
             };
-            say(&format!("sold by {} for {worth} {currency}; {place}", seller.label()));
+            let products = match self.products.as_slice() {
+                [] => String::new(),
+                products => format!(": {}", products.join(", ")),
+            };
+            say(&format!("sold by {} for {worth} {currency}{products}; {place}", seller.label()));
         }
         if let (Some(rule), Some(name), Some(plan), Some(version)) =
             (&self.rule, &self.rule_name, &self.plan, &self.version)

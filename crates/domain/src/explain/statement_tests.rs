@@ -56,7 +56,7 @@ fn outcome() -> StoredOutcome {
         volume: Amount::parse("199.90").unwrap(),
         currency: "EUR".parse().unwrap(),
         source_type: SourceType::Product,
-        product_id: None,
+        product_id: Some("SKU-7".to_owned()),
         order_kind: OrderKind::Standard,
         market: None,
         buyer_type: None,
@@ -142,8 +142,8 @@ fn l9_a_line_says_who_sold_what_and_by_which_rule_it_pays() {
     let texts: String = told.iter().map(StatementLine::text).collect();
     let expected = "  2023-06-01  level commission: 13.9930 EUR and 9.9950 career points, sale
               order-1001 of shop-eu
-              sold by Jana (M-1) for 199.9000 EUR; the member is the seller's
-              level 1, the sponsor
+              sold by Jana (M-1) for 199.9000 EUR: SKU-7; the member is the
+              seller's level 1, the sponsor
               rule base (Base commission) of plan retail, version 2023-05; then
               rank MEMBER, ACTIVE
               10.00 % of 199.9000 EUR = 19.9900
@@ -153,8 +153,8 @@ fn l9_a_line_says_who_sold_what_and_by_which_rule_it_pays() {
               paid 13.9930 EUR, credited 9.9950 career points; Jana (M-1) is
               paid 5.9970 EUR
   2023-06-01  referral reward: 5.9970 EUR, sale order-1001 of shop-eu
-              sold by Jana (M-1) for 199.9000 EUR; the sponsor shares the reward
-              with the member, who sold
+              sold by Jana (M-1) for 199.9000 EUR: SKU-7; the sponsor shares the
+              reward with the member, who sold
               rule base (Base commission) of plan retail, version 2023-05; then
               rank MEMBER, ACTIVE
               10.00 % of 199.9000 EUR = 19.9900
@@ -163,8 +163,8 @@ fn l9_a_line_says_who_sold_what_and_by_which_rule_it_pays() {
               (M-1)
               paid 5.9970 EUR
   2023-06-01  level commission: 5.9970 EUR, sale order-1001 of shop-eu
-              sold by Jana (M-1) for 199.9000 EUR; the member is the seller's
-              level 2
+              sold by Jana (M-1) for 199.9000 EUR: SKU-7; the member is the
+              seller's level 2
               rule base (Base commission) of plan retail, version 2023-05; then
               rank SILVER, ACTIVE
               3.00 % of 199.9000 EUR = 5.9970

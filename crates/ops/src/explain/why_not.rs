@@ -35,7 +35,7 @@ const TURNS_MAX: i64 = 30;
 const SALES_MAX: i64 = 1_000;
 /// Most members whose changes are looked at.
 const MEMBERS_MAX: usize = 5_000;
-/// Worlds that are named when none pays the amount.
+/// Amounts that are named, each with a world, when none pays the one asked for.
 const CLOSEST: usize = 3;
 
 /// What one world pays the member.
@@ -123,9 +123,13 @@ async fn look_for(
     for world in &worlds {
         tried.extend(try_world(conn, books, cases, member_id, asked, world).await?);
     }
-    tried.sort_by_key(|tried: &Tried| tried.distance);
+    tried.sort_by(|a: &Tried, b: &Tried| {
+        (a.distance, &a.currency, &a.amount).cmp(&(b.distance, &b.currency, &b.amount))
+    });
     let (exact, mut others): (Vec<_>, Vec<_>) =
         tried.into_iter().partition(|tried| tried.distance.is_zero());
+    // One world of those that pay the same says enough.
+    others.dedup_by(|b, a| (&a.currency, &a.amount) == (&b.currency, &b.amount));
     others.truncate(if exact.is_empty() { CLOSEST } else { 0 });
     let four = |(currency, amount): (String, Decimal)| (currency, format!("{amount:.4}"));
     let answer = Answer {
@@ -295,7 +299,11 @@ fn text(answer: &Answer) -> String {
         ));
         for tried in closest {
             text.push_str(&tried_text(tried));
-            let _ = writeln!(text, "    {} remain", tried.remaining);
+            let (short, much) = (tried.remaining.as_str(), tried.remaining.strip_prefix('-'));
+            let _ = match much {
+                Some(much) => writeln!(text, "    that is {much} too much"),
+                None => writeln!(text, "    that is {short} short"),
+            };
         }
         if closest.is_empty() {
             text.push_str("  None of them pays this member anything else.\n");

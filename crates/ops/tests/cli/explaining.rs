@@ -286,11 +286,16 @@ async fn why_not_finds_the_world_that_pays_the_amount() {
     let (_, text) = lineage(&world, &[&["explain"], &month[..], &["18"]].concat()).await;
     let version = "With plan retail, version 2 (in force from 2026-12-01) it would be 18.0000 EUR";
     assert!(text.contains(version), "{text}");
+    let (_, text) = lineage(&world, &[&["explain"], &month[..], &["19"]].concat()).await;
+    let ends = ["    that is 0.9800 too much\n", "that is 1.0000 short\n"];
+    assert!(ends.iter().all(|end| text.contains(end)), "{text}");
 
     let json = answer(&world, &[&sale[..], &["3.4"]].concat()).await;
     assert_eq!((&json["exact"], &json["worlds_max"]), (&json!([]), &json!(64)));
     assert_eq!(json["closest"][0]["remaining"], "0.0700");
-    assert_eq!(json["closest"].as_array().unwrap().len(), 3);
+    let amounts: Vec<_> =
+        json["closest"].as_array().unwrap().iter().map(|tried| &tried["amount"]).collect();
+    assert_eq!(amounts, ["3.3300", "3.0000"], "one world for each amount");
 }
 
 #[tokio::test]
