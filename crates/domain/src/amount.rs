@@ -504,6 +504,8 @@ mod tests {
             assert_eq!(refused(text), DecimalError::Malformed, "{text:?}");
         }
         assert_eq!(Amount::parse_non_negative("-0.01"), Err(DecimalError::Negative));
+        assert_eq!(Amount::parse_non_negative("0.01"), Ok(amount("0.01")));
+        assert_eq!(Amount::parse_non_negative("-0"), Ok(Amount::ZERO));
         assert_eq!(amount("9999999999999999.9999").units(), 10_i128.pow(20) - 1);
     }
 
@@ -550,6 +552,39 @@ mod tests {
     }
 
     #[test]
+    fn fractions_are_exact_and_rounded_down() {
+        let fraction = |scale, amounts: [&str; 3]| {
+            let rounding = Rounding { scale, mode: RoundingMode::Up };
+            let [a, b, c] = amounts.map(amount);
+            rounding.fraction(a, b, c).map(|amount| amount.to_string())
+        };
+        let some = |text: &str| Some(text.to_owned());
+        assert_eq!(fraction(4, ["20", "95", "120"]), some("15.8333"));
+        assert_eq!(fraction(2, ["20", "95", "120"]), some("15.8300"));
+        assert_eq!(fraction(4, ["7", "3", "3"]), some("7.0000"));
+        assert_eq!(fraction(4, ["7", "0", "3"]), some("0.0000"));
+        assert_eq!(fraction(4, ["0", "0", "0"]), None);
+        let most = "9999999999999999.9999";
+        assert_eq!(fraction(4, [most, most, most]), some(most));
+        let (less, half) = ("9999999999999999.9998", "4999999999999999.9999");
+        assert_eq!(fraction(4, [less, half, less]), some(half));
+        assert_eq!(fraction(0, [less, half, less]), some("4999999999999999.0000"));
+    }
+
+    proptest::proptest! {
+        /// Against the same quotient in one piece, where it fits.
+        #[test]
+        fn fractions_are_those_of_whole_numbers(
+            amount in 0..10_i128.pow(18), part in 0..10_i128.pow(18), more in 1..10_i128.pow(18),
+        ) {
+            let of = |units| Amount::from_units(units).unwrap();
+            let whole = part + more;
+            let fraction = Rounding::default().fraction(of(amount), of(part), of(whole)).unwrap();
+            proptest::prop_assert_eq!(fraction.units(), amount * part / whole);
+        }
+    }
+
+    #[test]
     fn negative_products_round_like_positive_ones() {
         let rounded = |mode, text| {
             let exact = Exact::from(amount(text));
@@ -568,13 +603,36 @@ mod tests {
     }
 
     #[test]
+    fn rounding_is_to_four_decimals_unless_a_plan_says_otherwise() {
+        let read = |yaml| yaml_serde::from_str::<Rounding>(yaml).unwrap();
+        assert_eq!(read("{}"), Rounding { scale: 4, mode: RoundingMode::HalfAwayFromZero });
+        assert_eq!(read("{mode: up}"), Rounding { scale: 4, mode: RoundingMode::Up });
+        assert_eq!(read("{scale: 2}"), Rounding { scale: 2, mode: RoundingMode::HalfAwayFromZero });
+    }
+
+    #[test]
+    fn exact_products_print_every_digit_that_counts() {
+        let product = |basis, percentage| {
+            let percentage = Percentage::parse(percentage).unwrap();
+            Exact::from(amount(basis)).percent(percentage).unwrap().to_string()
+        };
+        assert_eq!(product("199.90", "3"), "5.9970");
+        assert_eq!(product("199.90", "0.125"), "0.249875");
+        assert_eq!(product("-0.0001", "0.5"), "-0.0000005");
+        assert_eq!(product("0", "1"), "0.0000");
+    }
+
+    #[test]
     fn sums_and_differences_keep_within_what_an_amount_can_hold() {
         assert_eq!(sum([amount("1.5"), amount("2")]), Some(amount("3.5")));
         assert_eq!(sum([]), Some(Amount::ZERO));
         let largest = amount("9999999999999999.9999");
         assert_eq!(largest.checked_add(amount("0.0001")), None);
         assert_eq!(amount("1").checked_sub(amount("1.5")), Some(amount("-0.5")));
-        assert_eq!(Amount::from_units(10_i128.pow(20)), None);
+        for units in [10_i128.pow(20), -(10_i128.pow(20))] {
+            assert_eq!(Amount::from_units(units), None);
+            assert!(Amount::from_units(units - units.signum()).is_some());
+        }
         assert_eq!(Amount::from_units(-15_000), Some(amount("-1.5")));
     }
 
@@ -584,6 +642,7 @@ mod tests {
         assert_eq!(Percentage::parse("-1"), Err(DecimalError::Negative));
         assert_eq!(Percentage::parse("3").unwrap().to_string(), "3.00");
         assert_eq!(Percentage::parse("0.125").unwrap().to_string(), "0.125");
+        assert_eq!(Percentage::parse("0.5").unwrap().to_string(), "0.50");
         assert_eq!(Percentage::parse("0.125").unwrap().units(), 1_250);
         assert_eq!(Percentage::from_units(1_250), Percentage::parse("0.125").ok());
         assert_eq!(Percentage::from_units(1_000_001), None);

@@ -181,3 +181,7 @@ fn read<T: DeserializeOwned>(rest: Value) -> Result<T, Misfit> {
         Misfit { path, message: error.into_inner().to_string() }
     })
 }
+
+#[cfg(test)]
+#[path = "calculation_tests.rs"]
+mod tests;

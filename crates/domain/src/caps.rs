@@ -215,5 +215,10 @@ fn check_limit(
 fn phrase(amounts: &BTreeMap<Currency, Amount>, percentage: Option<Percentage>) -> String {
     let sums = amounts.iter().map(|(currency, amount)| format!("{amount} {currency}"));
     let share = percentage.map(|percentage| format!("{percentage} % of the sale's amount"));
-    sums.chain(share).collect::<Vec<_>>().join(" or ")
+    let lower = if share.is_some() && !amounts.is_empty() { ", whichever is lower" } else { "" };
+    format!("{}{lower}", sums.chain(share).collect::<Vec<_>>().join(" or "))
 }
+
+#[cfg(test)]
+#[path = "caps_tests.rs"]
+mod tests;

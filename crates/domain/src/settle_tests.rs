@@ -194,6 +194,22 @@ fn rules_with_an_equal_claim_are_never_guessed_between() {
     assert_eq!(error, Unsettleable::AmbiguousRules { first, second });
 }
 
+/// A fixed amount may be finer than the plan's rounding: the sponsor never pays for the rest.
+#[test]
+fn a_shared_reward_is_never_more_than_the_reward() {
+    let rules = rule_set(
+        "plan: p\nversion: v\nvalid_from: 2023-05-01\nrounding: {scale: 2}\nrules:\n  - id: r\n    \
+         component: c\n    calculation: {type: fixed, to: sponsor, amount: {CZK: '1.005'}}",
+    );
+    let none = crate::amount::Percentage::default();
+    let split = crate::reward_split::RewardSplit { money_to_self: none, points_to_self: none };
+    let inputs = Inputs { split: Some(split), ..inputs(&[(0, Active)]) };
+    let settlement = settle(&sale("100"), &inputs, &rules).unwrap();
+    assert_eq!(settlement.lines.len(), 1, "nothing is left for the sponsor");
+    assert_eq!(settlement.lines[0].entry_type, EntryType::ReferralReward);
+    assert_eq!(settlement.lines[0].amount.to_string(), "1.0050");
+}
+
 /// The share in units of 0.0001 by whole-number arithmetic that shares nothing with
 /// [`crate::amount::Rounding`]: percentages here are in units of 0.01.
 fn share_units(basis_units: i128, percentage_cents: i128) -> i128 {

@@ -9,6 +9,7 @@ mod import;
 mod ingest;
 mod latency;
 mod network;
+mod plan;
 mod report;
 mod settle;
 mod tree;
@@ -38,6 +39,9 @@ pub(crate) enum Bench {
         after_help = "Example:\n  lineage bench settle --members 300000 --events 100000 --format json"
     )]
     Settle(Sizes),
+    /// Settlement by a plan of 12 levels, 3 components and conditions, beside a plan of one rule
+    #[command(after_help = "Example:\n  lineage bench rules --members 100000 --events 50000")]
+    Rules(Sizes),
     /// HTTP to committed events: sales a second, beside COPY of the same rows
     #[command(
         after_help = "Example:\n  lineage bench ingest --batch 1 --connections 64 --events 40000"
@@ -100,6 +104,7 @@ impl Sizes {
 pub(crate) async fn run(bench: Bench, database: &DatabaseArgs) -> anyhow::Result<ExitCode> {
     let (Bench::All(sizes)
     | Bench::Settle(sizes)
+    | Bench::Rules(sizes)
     | Bench::Ingest(sizes)
     | Bench::Latency(sizes)
     | Bench::Upline(sizes)
@@ -112,6 +117,7 @@ pub(crate) async fn run(bench: Bench, database: &DatabaseArgs) -> anyhow::Result
     let format = sizes.output.format;
     let one = match &bench {
         Bench::Settle(sizes) => settle::run(&place, sizes).await?,
+        Bench::Rules(sizes) => settle::compare_plans(&place, sizes).await?,
         Bench::Ingest(sizes) => ingest::run(&place, sizes).await?,
         Bench::Latency(sizes) => latency::run(&place, sizes).await?,
         Bench::Upline(sizes) => upline::run(&place, sizes).await?,
@@ -131,6 +137,7 @@ pub(crate) async fn run(bench: Bench, database: &DatabaseArgs) -> anyhow::Result
             let defaults = Sizes { batch: None, connections: None, ..sizes.clone() };
             let reports = vec![
                 settle::run(&place, sizes).await?,
+                settle::compare_plans(&place, &defaults).await?,
                 ingest::run(&place, &defaults).await?,
                 ingest::run(&place, &single).await?,
                 latency::run(&place, &Sizes { events: None, ..defaults.clone() }).await?,

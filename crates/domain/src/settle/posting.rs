@@ -1,6 +1,6 @@
 //! From decisions to ledger lines: caps, and rewards that sponsors share.
 
-use crate::amount::Amount;
+use crate::amount::{Amount, Percentage};
 use crate::caps::Claim;
 use crate::inputs::Inputs;
 use crate::member::MemberStatus;
@@ -77,9 +77,9 @@ fn referral(line: &Line, inputs: &Inputs, rules: &RuleSet) -> Option<Line> {
     if (line.level, line.depth) != (1, 1) || inputs.seller.status != MemberStatus::Active {
         return None;
     }
-    let part = |whole: Amount, to_self: crate::amount::Percentage| {
-        rules.rounding.share(whole, to_self.rest())
-    };
+    // Fixed amounts and caps may be finer than the rounding, which must not make more of them.
+    let part =
+        |whole: Amount, to_self: Percentage| rules.rounding.share(whole, to_self.rest()).min(whole);
     let amount = part(line.amount, split.money_to_self);
     let career_points = part(line.career_points, split.points_to_self);
     if (Reward { money: amount, points: career_points }).is_nothing() {

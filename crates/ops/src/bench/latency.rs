@@ -12,6 +12,7 @@ use store::keys::{self, Scope};
 use tokio::task::JoinSet;
 use uuid::Uuid;
 
+use super::plan::Plan;
 use super::report::quantile;
 use super::{Ground, Place, Report, Sizes, network, say};
 use crate::processes::Process;
@@ -39,7 +40,7 @@ async fn measure(ground: &Ground, sizes: &Sizes) -> anyhow::Result<Report> {
     let pool = &ground.database.pool;
     say(&format!("latency: enrolling {members} members"));
     let sellers = network::enrol(pool, members).await?;
-    network::apply_plan(pool).await?;
+    Plan::Simple.apply(pool).await?;
     let bodies = network::request_bodies(pool, &sellers, events, 1).await?;
     let key = {
         let mut conn = pool.acquire().await?;

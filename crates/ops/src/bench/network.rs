@@ -9,17 +9,11 @@ use domain::ladder::Rank;
 use domain::member::MemberStatus;
 use domain::network::{Link, arrange};
 use domain::period::Period;
-use domain::rule_set::Reads;
 use domain::sale::{self, OrderKind, SourceType};
 use store::events::{self, Details, Facts, NewEvent};
 use store::import::{self, ImportedMember};
-use store::{PgPool, ledger, plans};
+use store::{PgPool, ledger};
 use uuid::Uuid;
-
-/// Levels of the plan: as many as a long upline has.
-pub(crate) const LEVELS: u8 = 12;
-/// What settling by it reads.
-pub(crate) const READS: Reads = Reads { depth: LEVELS as u16, joined_at: false };
 
 /// A small generator with known results: benchmarks need repeatable numbers, not secrets.
 pub(crate) struct Dice(u64);
@@ -80,34 +74,6 @@ pub(crate) async fn enrol(pool: &PgPool, count: u32) -> anyhow::Result<Vec<Uuid>
     import::write(&mut tx, &members, &arrangement, &HashMap::new(), "bench", |_| {}).await?;
     tx.commit().await?;
     Ok(members.into_iter().map(|member| member.id).collect())
-}
-
-/// Applies a plan that pays every level.
-pub(crate) async fn apply_plan(pool: &PgPool) -> anyhow::Result<()> {
-    let levels: Vec<String> = (1..=LEVELS)
-        .map(|level| {
-            format!("{{level: {level}, percentage: '1.50', career_points_percentage: '1'}}")
-        })
-        .collect();
-    let yaml = format!(
-        "plan: bench\nversion: '1'\nvalid_from: 2020-01-01\nmax_levels: {LEVELS}\nrules:\n  \
-         - id: base\n    component: base\n    calculation: {{type: unilevel, levels: [{}]}}",
-        levels.join(", ")
-    );
-    let mut tx = pool.begin().await?;
-    let ladder = store::programme::ladder(&mut tx).await?;
-    let calendar = store::programme::get(&mut tx).await?;
-    let file = domain::plan::PlanFile::from_yaml(&yaml)?;
-    let rule_set = domain::rule_set::RuleSet::compile(&file, &ladder, &calendar)
-        .map_err(|flaws| anyhow::anyhow!("{}", flaws[0]))?;
-    let application = plans::Application {
-        rule_set: &rule_set,
-        file_hash: [0; 32],
-        applied_by: "bench",
-        reason: "bench",
-    };
-    plans::apply(&mut tx, &application).await?;
-    Ok(tx.commit().await?)
 }
 
 /// Records sales of random sellers. Returns the events' ids in the order of recording.

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use anyhow::ensure;
 use store::bench::{self, Floor};
 
+use super::plan::Plan;
 use super::{Ground, Place, Report, Sizes, network, say};
 use crate::processes::Process;
 
@@ -13,20 +14,54 @@ use crate::processes::Process;
 const STALL_MAX: Duration = Duration::from_mins(1);
 
 pub(super) async fn run(place: &Place, sizes: &Sizes) -> anyhow::Result<Report> {
+    run_by(Plan::Simple, place, sizes).await
+}
+
+/// How often each plan settles the same sales when plans are compared; the better run counts,
+/// because whatever else the machine does can only cost time.
+const COMPARED_RUNS: usize = 2;
+
+/// The same sales by a plan with three components and conditions; the floor is the simple plan.
+pub(super) async fn compare_plans(place: &Place, sizes: &Sizes) -> anyhow::Result<Report> {
+    let (mut simple, mut rich) = (Report::default(), Report::default());
+    for _ in 0..COMPARED_RUNS {
+        simple = faster(simple, run_by(Plan::Simple, place, sizes).await?);
+        rich = faster(rich, run_by(Plan::Rich, place, sizes).await?);
+    }
+    let ratio = rich.events_per_second.zip(simple.events_per_second);
+    Ok(Report {
+        bench: "rules: 12 levels, 3 components,\nconditions; floor: 1 rule".to_owned(),
+        floor_events_per_second: simple.events_per_second,
+        ratio: ratio.map(|(rich, simple)| rich / simple),
+        goal: "≥ 0.75",
+        ..rich
+    })
+}
+
+fn faster(one: Report, other: Report) -> Report {
+    if one.events_per_second > other.events_per_second { one } else { other }
+}
+
+async fn run_by(plan: Plan, place: &Place, sizes: &Sizes) -> anyhow::Result<Report> {
     let connections = sizes.connections.unwrap_or(2);
     let ground = place.ground(connections + 2).await?;
-    let report = measure(&ground, sizes, connections).await;
+    let report = measure(plan, &ground, sizes, connections).await;
     ground.clear().await?;
     report
 }
 
-async fn measure(ground: &Ground, sizes: &Sizes, connections: u16) -> anyhow::Result<Report> {
+async fn measure(
+    plan: Plan,
+    ground: &Ground,
+    sizes: &Sizes,
+    connections: u16,
+) -> anyhow::Result<Report> {
     let (members, events) = (sizes.members(), sizes.events());
     let batch = sizes.batch.unwrap_or(500);
     let pool = &ground.database.pool;
     say(&format!("settle: enrolling {members} members, recording {events} sales"));
     let sellers = network::enrol(pool, members).await?;
-    network::apply_plan(pool).await?;
+    plan.apply(pool).await?;
     let event_ids = network::record_sales(pool, &sellers, events).await?;
     ground.database.settle_down().await?;
     let mut ringer = ground.doorbell.connect()?;

@@ -8,7 +8,7 @@ use store::database::{Access, Role};
 use store::settling;
 
 use super::report::quantile;
-use super::{Place, Report, Sizes, network, say};
+use super::{Place, Report, Sizes, network, plan, say};
 
 const SMALL: u32 = 10_000;
 const LARGE: u32 = 1_000_000;
@@ -59,11 +59,11 @@ async fn measure(place: &Place, members: u32) -> anyhow::Result<Medians> {
     let warm_up = event_ids.len() / 10;
     for (turn, event_id) in event_ids.into_iter().enumerate() {
         let begun = Instant::now();
-        let batch = settling::read(&mut conn, &[event_id], network::READS).await?;
+        let batch = settling::read(&mut conn, &[event_id], plan::READS).await?;
         let looked_up = begun.elapsed();
         let seller = batch.events.first().map(|event| event.credited_member_id);
         let begun = Instant::now();
-        let depth_max = i16::from(network::LEVELS);
+        let depth_max = i16::from(plan::LEVELS);
         bench::bare_upline(&mut conn, seller.unwrap_or_default(), depth_max).await?;
         let bare_time = begun.elapsed();
         if turn >= warm_up {

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use anyhow::bail;
 use chrono::{DateTime, Utc};
 use domain::amount::{Rounding, RoundingMode};
+use domain::caps::Caps;
 use domain::period::Programme;
 use domain::rule_set::{Rule, RuleSet};
 use store::plans::{self, Listed, RetiredPlan};
@@ -86,9 +87,9 @@ fn text(
         ("valid", validity(rule_set.valid_from, valid_to, programme)),
         ("pays", format!("{} sales, {} level(s) at most", pays(rule_set), rule_set.max_levels)),
         ("rounding", rounding(rule_set.rounding)),
-        ("applied", applied),
-        ("reason", version.reason.clone()),
     ];
+    rows.extend(rule_set.caps.iter().flat_map(Caps::describe));
+    rows.extend([("applied", applied), ("reason", version.reason.clone())]);
     rows.extend(retired.map(|retired| ("retired", list::sentence(retired, programme))));
     text.push_str(&output::facts(&rows));
     for rule in &rule_set.rules {
@@ -127,13 +128,14 @@ fn rule_text(rule: &Rule, rule_set: &RuleSet, programme: &Programme) -> String {
         return text;
     }
     let mut header = description.header;
+    let right: &[usize] = if header[0] == "rank" { &[1, 2] } else { &[0, 1, 2] };
     let first = format!("  {}", header.remove(0));
     let header: Vec<&str> = std::iter::once(first.as_str()).chain(header).collect();
     let rows = description.rows.into_iter().map(|mut row| {
         row[0].insert_str(0, "  ");
         row
     });
-    text.push_str(&output::table(&header, &[0, 1, 2], rows.collect()));
+    text.push_str(&output::table(&header, right, rows.collect()));
     text
 }
 

@@ -70,6 +70,157 @@ Rule base: Base commission
     assert_eq!(text, expected);
 }
 
+/// Every type of calculation, and everything else that a plan can say.
+const EVERYTHING: &str = r#"
+plan: everything
+version: "2"
+valid_from: 2023-05-01
+max_levels: 3
+rounding: {scale: 2, mode: half_even}
+caps:
+  line: {amount: {EUR: "500"}, percentage: "25"}
+  sale: {percentage: "45", mode: pro_rata}
+rules:
+  - id: levels
+    component: levels
+    condition: {field: seller.rank, op: ">=", value: SILVER}
+    eligibility: {field: beneficiary.days_since_joining, op: ">", value: "30"}
+    calculation:
+      type: unilevel
+      basis: volume
+      point_value: {EUR: "0.85", CZK: "20"}
+      compression: dynamic
+      levels:
+        - {level: 0, percentage: "1"}
+        - {level: 1, through: 2, amount: {EUR: "2.5"}}
+        - {level: 3, rates: [{rank: MEMBER, percentage: "1"}, {rank: SILVER, percentage: "2"}]}
+  - id: rolled
+    component: rolled
+    calculation: {type: unilevel, unqualified: roll_up, levels: [{level: 1, percentage: "1"}]}
+  - id: stairs
+    component: stairs
+    calculation:
+      type: differential
+      seller: counted
+      rates: [{rank: MEMBER, percentage: "5"}, {rank: SILVER, percentage: "12"}]
+      equal_rank: {percentage: "1", depth: 2}
+  - id: welcome
+    component: welcome
+    calculation: {type: fixed, to: sponsor, amount: {EUR: "10"}, career_points: "5"}
+  - id: start
+    component: start
+    calculation: {type: fast_start, days: 60, percentage: "20", career_points_percentage: "1"}
+  - id: size
+    component: size
+    calculation:
+      type: marginal_tiers
+      tiers: [{from: "0", percentage: "5"}, {from: "10000", percentage: "7"}]
+  - id: whole
+    component: whole
+    calculation: {type: whole_tiers, to: 3, tiers: [{from: "100", percentage: "5"}]}
+"#;
+
+#[test]
+fn every_type_of_calculation_is_described() {
+    let mut listed = version(8, "2", "2023-05-01");
+    let ladder = Ladder::from_yaml("ranks: [MEMBER, SILVER]").unwrap();
+    let file = PlanFile::from_yaml(EVERYTHING).unwrap();
+    listed.rule_set = RuleSet::compile(&file, &ladder, &Programme::default()).unwrap();
+    let text = text(&listed, None, None, &Programme::default());
+    let expected = "\
+Plan everything, version 2
+name      everything
+number    8
+rule set  88aa
+file      bb
+valid     from 2023-05-01 until a successor begins, days in UTC
+pays      all other sales, 3 level(s) at most
+rounding  once a level, to 2 decimals, half to even
+line cap  500.0000 EUR or 25.00 % of the sale's amount, whichever is lower
+sale cap  45.00 % of the sale's amount; everybody gives way by the same share
+applied   2023-04-12 08:00:00 UTC by role:jana
+reason    start
+
+Rule levels: levels
+  component    levels, priority 0
+  valid        from 2023-05-01 as long as the version
+  sales        seller.rank >= SILVER
+  members      beneficiary.days_since_joining > 30.0000
+  pays         unilevel
+  share of     the sale's volume, a point at 20.0000 CZK or 0.8500 EUR
+  compression  dynamic: members who do not qualify use up no level
+  level       money  career points  lowest rank
+      0      1.00 %         0.00 %  any
+      1  2.5000 EUR         0.00 %  any
+      2  2.5000 EUR         0.00 %  any
+      3      1.00 %         0.00 %  MEMBER
+             2.00 %         0.00 %  SILVER
+
+Rule rolled: rolled
+  component    rolled, priority 0
+  valid        from 2023-05-01 as long as the version
+  sales        all
+  pays         unilevel
+  share of     the sale's amount
+  unqualified  the next member above who qualifies takes it
+  level   money  career points  lowest rank
+      1  1.00 %         0.00 %  any
+
+Rule stairs: stairs
+  component   stairs, priority 0
+  valid       from 2023-05-01 as long as the version
+  sales       all
+  pays        differential
+  share of    the sale's amount
+  seller      own rate counts, but is not paid here
+  equal rank  1.00 % for 2 member(s) above
+  rank      money  career points
+  MEMBER   5.00 %         0.00 %
+  SILVER  12.00 %         0.00 %
+
+Rule welcome: welcome
+  component  welcome, priority 0
+  valid      from 2023-05-01 as long as the version
+  sales      all
+  pays       fixed
+  to         the sponsor
+  fixed      10.0000 EUR
+  points     5.0000 career points
+
+Rule start: start
+  component  start, priority 0
+  valid      from 2023-05-01 as long as the version
+  sales      all
+  pays       fast_start
+  to         the sponsor
+  within     60 days of the seller's joining
+  share      20.00 % of the sale's amount
+  points     1.00 %
+
+Rule size: size
+  component  size, priority 0
+  valid      from 2023-05-01 as long as the version
+  sales      all
+  pays       marginal_tiers
+  to         the seller
+  share of   the sale's amount, each slice by its own tier
+        from   money  career points
+      0.0000  5.00 %         0.00 %
+  10000.0000  7.00 %         0.00 %
+
+Rule whole: whole
+  component  whole, priority 0
+  valid      from 2023-05-01 as long as the version
+  sales      all
+  pays       whole_tiers
+  to         level 3
+  share of   the sale's amount, all of it by the tier that it reaches
+      from   money  career points
+  100.0000  5.00 %         0.00 %
+";
+    assert_eq!(text, expected);
+}
+
 #[test]
 fn a_retired_plan_says_who_retired_it_and_why() {
     let until = "2023-09-01T00:00:00Z".parse().unwrap();

@@ -7,6 +7,7 @@
 )]
 
 mod batches;
+mod calculations;
 mod crowd;
 mod failures;
 mod history;

@@ -9,8 +9,10 @@ use domain::inputs::{Inputs, Visit};
 use domain::ladder::Rank;
 use domain::member::MemberStatus;
 use domain::period::Programme;
+use domain::reward_split::RewardSplit;
 use domain::rule_set::RuleSet;
 use domain::sale::{self, OrderKind, Sale, SourceType};
+use domain::settle::Settlement;
 use store::enrolment::{self, NewMember};
 use store::events::{self, Details, Facts, NewEvent};
 use store::testing::World;
@@ -69,6 +71,10 @@ pub(crate) struct Member {
 pub(crate) struct Model {
     pub(crate) members: HashMap<Uuid, Member>,
     pub(crate) ids: Vec<Uuid>,
+    /// Who shares direct rewards.
+    pub(crate) splits: HashMap<Uuid, RewardSplit>,
+    /// When members joined, where a test says so.
+    pub(crate) joined_at: HashMap<Uuid, DateTime<Utc>>,
 }
 
 pub(crate) fn member_id(number: usize) -> Uuid {
@@ -96,18 +102,25 @@ impl Model {
 
     fn visit(&self, id: Uuid) -> Visit {
         let member = &self.members[&id];
-        Visit { member_id: id, rank: Rank(member.rank), status: member.status, joined_at: None }
+        Visit {
+            member_id: id,
+            rank: Rank(member.rank),
+            status: member.status,
+            joined_at: self.joined_at.get(&id).copied(),
+        }
     }
 
-    /// The lines of a sale: (member, level, amount, points).
-    pub(crate) fn lines(&self, sale: &NewEvent, rules: &RuleSet) -> Vec<LedgerRow> {
+    /// What a sale pays, and what that was computed from.
+    pub(crate) fn settle(&self, sale: &NewEvent, rules: &RuleSet) -> (Settlement, Inputs) {
         let mut upline = Vec::new();
         let mut next = self.members[&sale.facts.member_id].sponsor;
         while let Some(id) = next {
             upline.push(self.visit(id));
             next = self.members[&id].sponsor;
         }
-        let inputs = Inputs { seller: self.visit(sale.facts.member_id), upline, split: None };
+        let sponsor = upline.first().map(|visit: &Visit| visit.member_id);
+        let split = sponsor.and_then(|id| self.splits.get(&id)).copied();
+        let inputs = Inputs { seller: self.visit(sale.facts.member_id), upline, split };
         let facts = Sale {
             event_id: sale.id,
             amount: sale.facts.amount,
@@ -122,11 +135,17 @@ impl Model {
             as_of: sale.facts.occurred_at.min(sale.recorded_at),
             earned_period: Programme::default().period_of(sale.facts.occurred_at),
         };
-        let settlement = domain::settle::settle(&facts, &inputs, rules).unwrap();
+        (domain::settle::settle(&facts, &inputs, rules).unwrap(), inputs)
+    }
+
+    /// The ledger's rows of a sale.
+    pub(crate) fn lines(&self, sale: &NewEvent, rules: &RuleSet) -> Vec<LedgerRow> {
+        let (settlement, _) = self.settle(sale, rules);
         let row = |(number, line): (usize, domain::settle::Line)| LedgerRow {
             event_id: sale.id,
             line: number as i16,
             member_id: line.member_id,
+            entry_type: line.entry_type.name().to_owned(),
             level: line.level.cast_signed(),
             amount: line.amount.to_string(),
             career_points: line.career_points.to_string(),
@@ -155,6 +174,7 @@ pub(crate) struct LedgerRow {
     pub(crate) event_id: Uuid,
     pub(crate) line: i16,
     pub(crate) member_id: Uuid,
+    pub(crate) entry_type: String,
     pub(crate) level: i16,
     pub(crate) amount: String,
     pub(crate) career_points: String,
@@ -163,7 +183,7 @@ pub(crate) struct LedgerRow {
 
 /// The whole ledger, row by row.
 pub(crate) async fn ledger(pool: &PgPool) -> Vec<LedgerRow> {
-    let query = "select l.event_id, l.line, l.member_id, l.level, l.amount::text, \
+    let query = "select l.event_id, l.line, l.member_id, l.entry_type::text, l.level, l.amount::text, \
                  l.career_points::text, r.rule from commission_ledger l \
                  join commission_rules r on r.id = l.rule_id";
     let mut rows: Vec<LedgerRow> = sqlx::query_as(query).fetch_all(pool).await.unwrap();

@@ -15,7 +15,8 @@ use uuid::Uuid;
 use super::Roles;
 use super::figures::{Figure, Measured};
 use super::outline::Outline;
-use crate::bench::network::{self, Dice};
+use crate::bench::network::Dice;
+use crate::bench::plan;
 use crate::bench::report::Times;
 use crate::bench::say;
 
@@ -165,7 +166,7 @@ async fn take_turns(
         }
         let begun = Instant::now();
         let mut tx = locks::begin_sharing_history(&pool).await?;
-        settling::read(&mut tx, &[*event_id], network::READS).await?;
+        settling::read(&mut tx, &[*event_id], plan::READS).await?;
         tx.rollback().await?;
         times.note(begun);
     }

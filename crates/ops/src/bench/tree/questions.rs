@@ -14,6 +14,7 @@ use super::figures::{Figure, Measured};
 use super::outline::Outline;
 use super::{Roles, changes};
 use crate::bench::network::{self, Dice};
+use crate::bench::plan;
 use crate::bench::report::Times;
 use crate::bench::{Ground, say};
 
@@ -79,7 +80,7 @@ async fn look_up(pool: &PgPool, sales: &Sales) -> anyhow::Result<(f64, f64)> {
         for (ids, times) in [(&sales.today, &mut today), (&sales.earlier, &mut earlier)] {
             for id in ids {
                 let begun = Instant::now();
-                let batch = settling::read(&mut conn, &[*id], network::READS).await?;
+                let batch = settling::read(&mut conn, &[*id], plan::READS).await?;
                 if is_measured {
                     times.note(begun);
                 }
