@@ -210,7 +210,9 @@ impl Teller<'_> {
                 .checked_mul(share.to_decimal())
                 .map(|product| (product / Decimal::ONE_HUNDRED).normalize())
                 .filter(|exact| *exact != result.to_decimal());
-            let exact = exact.map_or_else(String::new, |exact| format!("{exact}, rounded "));
+            // Rounding up never takes more than there is.
+            let rounded = if whole == result.to_decimal() { "at most" } else { "rounded" };
+            let exact = exact.map_or_else(String::new, |exact| format!("{exact}, {rounded} "));
             format!(
                 "reward split: {share} % of {whole:.4} {unit} = {exact}{result} to the seller \
                  {seller}"
