@@ -119,6 +119,15 @@ impl Caps {
         Some(granted)
     }
 
+    /// What a line, and all lines of a sale together, may pay of this sale; `None`: any sum.
+    #[must_use]
+    pub fn limits(&self, sale: &Sale, rounding: Rounding) -> (Option<Amount>, Option<Amount>) {
+        let line = self.line.as_ref();
+        let line = line.and_then(|cap| lower(&cap.amount, cap.percentage, sale, rounding));
+        let all = self.sale.as_ref();
+        (line, all.and_then(|cap| lower(&cap.amount, cap.percentage, sale, rounding)))
+    }
+
     /// The caps for people who read the plan.
     #[must_use]
     pub fn describe(&self) -> Vec<(&'static str, String)> {

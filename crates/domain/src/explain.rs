@@ -1,16 +1,33 @@
 //! Explanations: who got what for a sale, and why everybody else did not.
 //!
+//! ```text
+//! a sale as it was settled       [settled], in sentences by [verdict], printed by [text]
+//! a sale that is not settled     [waiting]
+//! a member's period              [statement], line by line
+//! what would have been           [worlds]: with other rules, ranks or another moment's tree
+//! ```
+//!
 //! Everything is computed from the event, its inputs and its rule set (law L9); only names of members
-//! are those of today. The same structure is printed for people and serialized for programs.
+//! are those of today. The same structures are printed for people and serialized for programs.
 
+mod page;
 mod settled;
+mod statement;
 mod text;
+mod verdict;
+mod waiting;
+mod worlds;
 
 use serde::Serialize;
 use uuid::Uuid;
 
+pub use self::page::{clip, wrap};
 pub use self::settled::{AppliedRule, LevelStory, OtherRule, Posted, Settled, Standing, Teller};
+pub use self::statement::{Clerk, LedgerLine, StatementHead, StatementLine, Sum, Sums};
 pub use self::text::render;
+pub use self::waiting::Waiting;
+pub use self::worlds::{Both, Change, Part, Totals, World, as_if_in_force, compare, money_of};
+use crate::sale::SaleLine;
 
 /// A sale and what became of it.
 #[derive(Clone, Debug, Serialize)]
@@ -25,6 +42,9 @@ pub struct Explanation {
     /// Why it was not.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub waiting: Option<Waiting>,
+    /// Why a settled sale cannot be computed again. Never, unless somebody changed what is stored.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unexplained: Option<String>,
 }
 
 /// The facts of a sale.
@@ -48,6 +68,14 @@ pub struct SaleFacts {
     pub source_type: &'static str,
     /// The product.
     pub product_id: Option<String>,
+    /// Why it was ordered.
+    pub order_kind: &'static str,
+    /// The market.
+    pub market: Option<String>,
+    /// Who bought.
+    pub buyer_type: Option<&'static str>,
+    /// The positions of the order; none: the sale is priced as a whole.
+    pub lines: Vec<SaleLineFacts>,
     /// When it happened, by the shop.
     pub occurred_at: String,
     /// When it was recorded.
@@ -59,6 +87,36 @@ pub struct SaleFacts {
     pub moment: String,
     /// The period that it is earned in.
     pub period: String,
+}
+
+/// One position of an order.
+#[derive(Clone, Debug, Serialize)]
+pub struct SaleLineFacts {
+    /// The shop's number.
+    pub id: String,
+    /// The product.
+    pub product_id: String,
+    /// Its category.
+    pub category: Option<String>,
+    /// How many.
+    pub quantity: String,
+    /// The commissionable value.
+    pub amount: String,
+    /// The points.
+    pub volume: String,
+}
+
+impl From<&SaleLine> for SaleLineFacts {
+    fn from(line: &SaleLine) -> Self {
+        Self {
+            id: line.id.clone(),
+            product_id: line.product_id.clone(),
+            category: line.category.clone(),
+            quantity: line.quantity.to_string(),
+            amount: line.amount.to_string(),
+            volume: line.volume.to_string(),
+        }
+    }
 }
 
 /// A member by id and by the names of today.
@@ -84,24 +142,6 @@ impl Person {
     }
 }
 
-/// An event without an outcome.
-#[derive(Clone, Debug, Serialize)]
-pub struct Waiting {
-    /// The cause by its name; `None`: it was not tried yet.
-    pub cause: Option<String>,
-    /// The last error in words.
-    pub last_error: Option<String>,
-    /// Failed attempts so far.
-    pub attempts: i32,
-    /// When the next one is due.
-    pub next_attempt_at: Option<String>,
-    /// The same in the programme's time zone.
-    #[serde(skip)]
-    pub next_attempt: Option<String>,
-    /// What would repair it.
-    pub remedy: String,
-}
-
 /// The members that an explanation speaks of.
 #[derive(Clone, Debug, Default)]
 pub struct People(pub Vec<Person>);
@@ -114,3 +154,12 @@ impl People {
         known.cloned().unwrap_or(Person { id, external_id: None, name: None })
     }
 }
+
+/// Sums may have more digits than an amount.
+fn sum(amounts: impl Iterator<Item = crate::amount::Amount>) -> String {
+    let sum: rust_decimal::Decimal = amounts.map(crate::amount::Amount::to_decimal).sum();
+    format!("{sum:.4}")
+}
+
+#[cfg(test)]
+mod properties;

@@ -8,9 +8,10 @@
 //! Reading order: [`amount`] and [`period`] (the measures), [`member`], [`ladder`] and [`sale`]
 //! (the facts), [`plan`] (what a plan file says), [`rule_set`] (what it is compiled to),
 //! [`rule_book`] (which version prices a sale), [`rule_diff`] (what a version changes), [`settle`]
-//! (the calculation), [`inputs`] (what is stored so that it can be repeated), [`network`] (the tree
-//! of sponsors, checked before import), [`history`] (moves and changes of status or rank, checked at
-//! their moments), [`scenario`] (worked examples, as files).
+//! (the calculation), [`inputs`] (what is stored so that it can be repeated), [`recompute`] and
+//! [`explain`] (repeating and telling it), [`network`] (the tree of sponsors, checked before import),
+//! [`history`] (moves and changes of status or rank, checked at their moments), [`scenario`] (worked
+//! examples, as files).
 #![deny(clippy::float_arithmetic)]
 
 pub mod amount;
@@ -28,6 +29,7 @@ pub mod member;
 pub mod network;
 pub mod period;
 pub mod plan;
+pub mod recompute;
 pub mod reward_split;
 pub mod rule_book;
 pub mod rule_diff;

@@ -4,7 +4,7 @@
 //! or a new field shows here without another line of code. What it does know:
 //!
 //! - Rules are the same rule if they have the same id, wherever they stand.
-//! - Elements of a list are told apart by the first of [`KEYS`] that tells them apart in both
+//! - Elements of a list are told apart by the first of `KEYS` that tells them apart in both
 //!   lists, so that "level 2" is compared with "level 2"; else by their place, counted from 0.
 //! - Rules are compared as they stand when the new version begins. That a rule began before says
 //!   nothing then, and one that had ended before is not there to be closed.

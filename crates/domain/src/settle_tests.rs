@@ -303,6 +303,6 @@ proptest! {
 }
 
 #[path = "settle_tests/laws.rs"]
-mod laws;
+pub(crate) mod laws;
 #[path = "settle_tests/reference.rs"]
 mod reference;

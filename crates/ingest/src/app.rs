@@ -66,6 +66,7 @@ pub(crate) fn router(app: App) -> Router {
         .route("/v1/members/{id}/path", get(members::relations::path))
         .route("/v1/members/{id}/above/{other}", get(members::relations::above))
         .route("/v1/members/{id}/history", get(members::history::get))
+        .route("/v1/members/{id}/statement", get(members::statement::get))
         .route("/v1/members/{id}/reward-split", get(members::reward_split::get))
         .route_layer(needs(Scope::Read));
     let open = Router::new()

@@ -7,17 +7,19 @@ use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::extract::{Path, Query, State};
 use chrono::{DateTime, Utc};
 use domain::amount::Amount;
+use domain::explain::Explanation;
 use domain::period::Period;
 use domain::sale::event_id;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use store::events::{self, EventDetail, FeedPosition};
-use store::{StoreError, ledger};
+use store::{StoreError, explaining, ledger, tree};
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
 use self::sale::{BuyerView, SaleLineView};
 use crate::app::App;
+use crate::parameters;
 use crate::problem::Problem;
 
 /// Feed entries of a page, unless asked otherwise.
@@ -74,6 +76,13 @@ pub(crate) struct EventView {
     breakage: Option<Amount>,
     /// The ledger lines, once settled.
     lines: Vec<LineView>,
+    /// With `explain=true`: the whole explanation. `sale` has the facts; `settled` the plan version,
+    /// each rule that applied with everybody visited, what was offered, each multiplication and the
+    /// verdict, the rules that did not apply and why, the plan's caps, and the sums with breakage by
+    /// reason; `waiting` says instead why the sale is not settled, and what would repair that.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Object>)]
+    explanation: Option<Explanation>,
 }
 
 /// Why an event is not settled.
@@ -117,25 +126,38 @@ pub(crate) struct Named {
     source: String,
     /// What the shop calls it.
     external_id: String,
+    /// Whether to say who got what, and why everybody else did not.
+    explain: Option<bool>,
+}
+
+/// How much to say.
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct Explain {
+    /// Whether to say who got what, and why everybody else did not.
+    explain: Option<bool>,
 }
 
 /// One event with its state and ledger lines.
 #[utoipa::path(get, path = "/v1/events/{id}", tag = "events",
-    params(("id" = Uuid, Path, description = "The event's id")),
+    params(("id" = Uuid, Path, description = "The event's id"), Explain),
     responses(
         (status = 200, body = EventView),
         (status = 401, body = Problem),
         (status = 403, body = Problem),
         (status = 404, description = "No such event", body = Problem),
-        (status = 422, description = "The id is no UUID", body = Problem),
+        (status = 422, description = "The id or a parameter is not valid", body = Problem),
         (status = 503, body = Problem)),
     security(("key" = ["read"])))]
 pub(crate) async fn get(
     State(app): State<App>,
     id: Result<Path<Uuid>, PathRejection>,
+    query: Result<Query<Explain>, QueryRejection>,
 ) -> Result<Json<EventView>, Problem> {
     let Path(id) = id.map_err(|_| Problem::invalid("/id", "the event id must be a UUID"))?;
-    view(&app, id).await
+    let asked = parameters::query(query)?.explain.unwrap_or(false);
+    view(&app, id, asked).await
 }
 
 /// The same by source and the shop's own id.
@@ -153,15 +175,20 @@ pub(crate) async fn find(
     named: Result<Query<Named>, QueryRejection>,
 ) -> Result<Json<EventView>, Problem> {
     let Query(named) = named.map_err(|error| Problem::invalid("", error.body_text()))?;
-    view(&app, event_id(&named.source, &named.external_id)).await
+    let id = event_id(&named.source, &named.external_id);
+    view(&app, id, named.explain.unwrap_or(false)).await
 }
 
-async fn view(app: &App, id: Uuid) -> Result<Json<EventView>, Problem> {
-    let mut conn = app.pool.acquire().await.map_err(StoreError::from)?;
-    let event = events::find(&mut conn, id).await?;
+async fn view(app: &App, id: Uuid, explain: bool) -> Result<Json<EventView>, Problem> {
+    let mut tx = tree::begin(&app.pool).await?;
+    let event = events::find(&mut tx, id).await?;
     let event = event.ok_or_else(|| Problem::not_found(format!("no event has the id {id}")))?;
-    let lines = ledger::of_event(&mut conn, id).await?;
-    Ok(Json(EventView::new(event, lines)?))
+    let lines = ledger::of_event(&mut tx, id).await?;
+    let mut view = EventView::new(event, lines)?;
+    if explain {
+        view.explanation = explaining::explain(&mut tx, id).await?;
+    }
+    Ok(Json(view))
 }
 
 impl EventView {
@@ -213,6 +240,7 @@ impl EventView {
             settled_at: event.settled_at,
             breakage: event.breakage,
             lines: lines.into_iter().map(line).collect(),
+            explanation: None,
         })
     }
 }

@@ -7,6 +7,7 @@ pub(crate) mod network;
 pub(crate) mod queries;
 pub(crate) mod relations;
 pub(crate) mod reward_split;
+pub(crate) mod statement;
 
 use axum::Json;
 use axum::body::Bytes;

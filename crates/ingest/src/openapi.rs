@@ -29,6 +29,7 @@ use utoipa::{Modify, OpenApi};
         crate::members::relations::path,
         crate::members::relations::above,
         crate::members::history::get,
+        crate::members::statement::get,
         crate::members::reward_split::put,
         crate::members::reward_split::get,
         crate::health::alive,
@@ -93,6 +94,7 @@ mod tests {
                 "/v1/members/{id}/move",
                 "/v1/members/{id}/path",
                 "/v1/members/{id}/reward-split",
+                "/v1/members/{id}/statement",
                 "/v1/members/{id}/upline",
                 "/v1/outcomes",
             ]

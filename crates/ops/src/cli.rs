@@ -4,7 +4,9 @@ use clap::parser::ValueSource;
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 use crate::connection::DatabaseArgs;
-use crate::{bench, demo, explain, keys, ledger, members, plan, programme, ranks, scenario, verify};
+use crate::{
+    bench, demo, explain, keys, ledger, members, plan, programme, ranks, scenario, verify,
+};
 
 /// The operator's tool of Lineage: set up a programme, import its network, apply plans, and prove
 /// what was paid.

@@ -1,127 +1,140 @@
-//! `lineage explain`: who got what for a sale, and why everybody else did not.
+//! `lineage explain`: who got what, and why everybody else did not; of a sale, or of a member's
+//! period; as it is, or as it would have been.
 //!
 //! Everything is computed again from the stored event, inputs and rule set (law L9); only names
-//! of members are those of today.
+//! of members are those of today. Nothing is written.
 
-mod settled;
-mod waiting;
+mod case;
+mod difference;
+mod statement;
+mod why_not;
+mod world;
 
 use std::process::ExitCode;
 
 use anyhow::bail;
-use domain::explain::{Explanation, People, Person, SaleFacts, render};
-use domain::period::Programme;
+use domain::explain::render;
+use domain::period::Period;
 use domain::sale;
-use store::enrolment::Member;
-use store::events::{self, EventDetail};
-use store::{PgConnection, StoreError, audit, programme, tree};
+use store::{PgConnection, explaining, tree};
 use uuid::Uuid;
 
+use self::world::{Otherwise, WorldArgs};
 use crate::connection::DatabaseArgs;
+use crate::members::question;
 use crate::output::{self, FormatArgs};
-use domain::calendar;
 
 /// `lineage explain`
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Example:\n  \
-    lineage explain --source shop-eu --external-id order-1001\n  \
-    lineage explain --event 03d6503c-8434-5c56-a368-f466aee7305a --format json")]
+#[command(after_help = "Examples:\n  \
+    A sale, or a member's statement to be forwarded:\n    \
+    lineage explain --source shop-eu --external-id order-1001\n    \
+    lineage explain --event 03d6503c-8434-5c56-a368-f466aee7305a --format json\n    \
+    lineage explain --member M-1001 --period 2023-05\n  \
+    What would have been, line by line:\n    \
+    lineage explain --source shop-eu --external-id order-1001 --against plan-new.yaml\n    \
+    lineage explain --member M-1001 --period 2023-05 --as-of 2023-06-01\n    \
+    lineage explain --source shop-eu --external-id order-1001 --rank M-1001=GOLD\n  \
+    Why 3240 and not 3470:\n    \
+    lineage explain --member M-1001 --period 2023-05 --why-not 3470\n\n\
+    --why-not tries up to 64 worlds: other versions of the plan, other ranks of the member, and tree,\n\
+    ranks, statuses and splits as of the recorded changes nearest to the sale, and as of now.\n\
+    Exits with 1 when the ledger is not what the rules say.")]
 pub(crate) struct Args {
     /// The event's id
-    #[arg(long, value_name = "UUID", required_unless_present = "external_id",
-          conflicts_with_all = ["source", "external_id"])]
+    #[arg(long, value_name = "UUID", conflicts_with_all = ["source", "external_id", "period"],
+          required_unless_present_any = ["external_id", "period"])]
     event: Option<Uuid>,
 
     /// The shop that sent the event
-    #[arg(long, requires = "external_id")]
+    #[arg(long, requires = "external_id", conflicts_with = "period")]
     source: Option<String>,
 
     /// What the shop calls the event
-    #[arg(long, requires = "source")]
+    #[arg(long, requires = "source", conflicts_with = "period")]
     external_id: Option<String>,
+
+    /// The member by id or external id: whose period, or whose lines of a sale
+    #[arg(long)]
+    member: Option<String>,
+
+    /// The period of a statement, by when the lines were earned, such as 2023-05
+    #[arg(long, requires = "member")]
+    period: Option<Period>,
+
+    #[command(flatten)]
+    world: WorldArgs,
 
     #[command(flatten)]
     output: FormatArgs,
 }
 
-/// Everybody of these ids, by the names of today.
-async fn find_people(conn: &mut PgConnection, ids: &[Uuid]) -> Result<People, StoreError> {
-    let person = |member: Member| Person {
-        id: member.id,
-        external_id: member.external_id,
-        name: member.name,
-    };
-    Ok(People(tree::members(conn, ids, None).await?.into_iter().map(person).collect()))
+impl Args {
+    /// The event that is asked about.
+    fn event_id(&self) -> Option<Uuid> {
+        match (self.event, &self.source, &self.external_id) {
+            (Some(id), ..) => Some(id),
+            (None, Some(source), Some(external_id)) => Some(sale::event_id(source, external_id)),
+            _ => None,
+        }
+    }
+
+    /// The event by the names that were typed.
+    fn unknown_event(&self, event_id: Uuid) -> String {
+        match (&self.source, &self.external_id) {
+            (Some(source), Some(external_id)) => {
+                format!(
+                    "no event {external_id:?} of {source:?} was recorded (it would be {event_id})"
+                )
+            }
+            _ => format!("no event {event_id} was recorded"),
+        }
+    }
 }
 
 pub(crate) async fn run(args: &Args, database: &DatabaseArgs) -> anyhow::Result<ExitCode> {
     let pool = database.connect().await?;
-    let mut conn = pool.acquire().await.map_err(StoreError::from)?;
-    let event_id = match (args.event, &args.source, &args.external_id) {
-        (Some(id), ..) => id,
-        (None, Some(source), Some(external_id)) => sale::event_id(source, external_id),
-        _ => bail!("give --event, or --source and --external-id"),
+    let mut tx = tree::begin(&pool).await?;
+    let conn: &mut PgConnection = &mut tx;
+    let member_id = match &args.member {
+        Some(name) => Some(question::find(conn, name).await?),
+        None => None,
     };
-    let Some(explanation) = load(&mut conn, event_id).await? else {
-        match (&args.source, &args.external_id) {
-            (Some(source), Some(external_id)) => {
-                bail!(
-                    "no event {external_id:?} of {source:?} was recorded (it would be {event_id})"
-                )
+    let format = args.output.format;
+    match (args.period, member_id, args.event_id()) {
+        (Some(period), Some(member_id), _) if args.world.is_given() => {
+            let books = explaining::Books::read(conn).await?;
+            if let Some(amount) = args.world.why_not {
+                return why_not::period(conn, &books, member_id, period, amount, format).await;
             }
-            _ => bail!("no event {event_id} was recorded"),
+            let other = Otherwise::read(conn, &args.world, &books).await?;
+            difference::period(conn, &books, member_id, period, &other, format).await
         }
-    };
-    output::print(args.output.format, &explanation, render)?;
-    Ok(ExitCode::SUCCESS)
-}
-
-/// Everything there is to say about an event; `None`: there is no such event.
-pub(crate) async fn load(
-    conn: &mut PgConnection,
-    event_id: Uuid,
-) -> anyhow::Result<Option<Explanation>> {
-    let Some(event) = events::find(conn, event_id).await? else { return Ok(None) };
-    let calendar = programme::get(conn).await?;
-    let Some(outcome) = audit::outcome(conn, event_id).await? else {
-        let people = find_people(conn, &[event.facts.member_id]).await?;
-        return Ok(Some(Explanation {
-            sale: sale_facts(&event, &people, event.facts.member_id, &calendar),
-            waiting: Some(waiting::of(&event, &calendar)),
-            settled: None,
-            state: event.state,
-        }));
-    };
-    let (settled, people, seller) = settled::load(conn, &event, &outcome, &calendar).await?;
-    Ok(Some(Explanation {
-        sale: sale_facts(&event, &people, seller, &calendar),
-        waiting: None,
-        settled: Some(settled),
-        state: "settled".to_owned(),
-    }))
-}
-
-fn sale_facts(
-    event: &EventDetail,
-    people: &People,
-    seller: Uuid,
-    programme: &Programme,
-) -> SaleFacts {
-    let facts = &event.facts;
-    SaleFacts {
-        event_id: event.id,
-        source: event.source.clone(),
-        external_id: event.external_id.clone(),
-        seller: people.person(seller),
-        amount: facts.amount.to_string(),
-        volume: facts.volume.to_string(),
-        currency: facts.currency.to_string(),
-        source_type: facts.source_type.name(),
-        product_id: facts.product_id.clone(),
-        occurred_at: calendar::rfc3339(facts.occurred_at),
-        recorded_at: calendar::rfc3339(event.recorded_at),
-        as_of: calendar::rfc3339(event.as_of),
-        moment: calendar::moment(programme, event.as_of),
-        period: domain::period::Period::containing(event.earned_period).to_string(),
+        (Some(period), Some(member_id), _) => statement::run(conn, member_id, period, format).await,
+        (None, _, Some(event_id)) if args.world.is_given() => {
+            let books = explaining::Books::read(conn).await?;
+            let Some(event) = store::events::find(conn, event_id).await? else {
+                bail!(args.unknown_event(event_id))
+            };
+            if let Some(amount) = args.world.why_not {
+                let Some(member_id) = member_id else {
+                    bail!("say --member: whose amount of this sale is meant?")
+                };
+                return why_not::event(conn, &books, &event, member_id, amount, format).await;
+            }
+            let other = Otherwise::read(conn, &args.world, &books).await?;
+            difference::event(conn, &books, &event, member_id, &other, format).await
+        }
+        (None, _, Some(event_id)) => {
+            let Some(explanation) = explaining::explain(conn, event_id).await? else {
+                bail!(args.unknown_event(event_id))
+            };
+            output::print(format, &explanation, render)?;
+            let settled = explanation.settled.as_ref();
+            let is_whole = settled.is_none_or(|settled| settled.differences.is_empty())
+                && explanation.unexplained.is_none();
+            Ok(if is_whole { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+        }
+        _ => bail!("give --event, or --source and --external-id, or --member and --period"),
     }
 }

@@ -17,7 +17,6 @@ mod processes;
 mod programme;
 mod progress;
 mod ranks;
-mod recompute;
 mod scenario;
 mod telemetry;
 mod verify;

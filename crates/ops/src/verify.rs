@@ -14,6 +14,7 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use domain::period::Programme;
+use domain::recompute;
 use domain::rule_book::RuleBook;
 use indicatif::ProgressBar;
 use serde::Serialize;
@@ -25,7 +26,7 @@ use uuid::Uuid;
 use self::settled::SettledSales;
 use crate::connection::DatabaseArgs;
 use crate::output::{Format, FormatArgs, print_text};
-use crate::{failure, progress, recompute};
+use crate::{failure, progress};
 
 /// Outcomes that are read at a time.
 const PAGE: i64 = 1000;

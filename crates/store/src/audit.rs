@@ -3,11 +3,10 @@
 
 mod guards;
 
-use chrono::{DateTime, Utc};
 use domain::inputs::Inputs;
 use domain::period::Period;
+pub use domain::recompute::{StoredLine, StoredOutcome};
 use domain::sale::Sale;
-use rust_decimal::Decimal;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
@@ -16,64 +15,34 @@ use crate::StoreError;
 use crate::events::{LinesOf, stored_buyer_type};
 use crate::settling::stored_amount;
 
-/// A stored outcome with the event, inputs and lines that it consists of.
-#[derive(Clone, Debug)]
-pub struct StoredOutcome {
-    /// The facts.
-    pub sale: Sale,
-    /// When the transaction began that settled it.
-    pub settled_at: DateTime<Utc>,
-    /// The inputs as they were packed.
-    pub inputs: Result<Inputs, String>,
-    /// The number of the plan version.
-    pub plan_number: i32,
-    /// The version of the arithmetic.
-    pub semantics: i16,
-    /// How many lines the outcome says it has.
-    pub line_count: i16,
-    /// What nobody qualified for.
-    pub breakage: Decimal,
-    /// The lines, in their order.
-    pub lines: Vec<StoredLine>,
-}
-
-/// A ledger line as stored.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct StoredLine {
-    /// Its number.
-    pub line: i16,
-    /// Who is paid.
-    pub member_id: Uuid,
-    /// The ledger type.
-    pub entry_type: String,
-    /// The level.
-    pub level: Option<i16>,
-    /// The depth.
-    pub depth: Option<i16>,
-    /// The rule's number.
-    pub rule_number: Option<i32>,
-    /// Money.
-    pub amount: Decimal,
-    /// Career points.
-    pub career_points: Decimal,
-    /// The currency.
-    pub currency: String,
-    /// The earned period.
-    pub earned_period: Period,
-}
-
 /// How many outcomes there are.
 pub async fn count(conn: &mut PgConnection) -> Result<i64, StoreError> {
     let count = sqlx::query_scalar!(r#"select count(*) as "count!" from commission_outcomes"#);
     Ok(count.fetch_one(conn).await?)
 }
 
-/// Outcomes after an event id, in the order of event ids: a page in two round trips, three when
+/// Outcomes after an event id, in the order of event ids: a page in three round trips, four when
 /// sales have lines.
 pub async fn outcomes_after(
     conn: &mut PgConnection,
     after: Option<Uuid>,
     limit: i64,
+) -> Result<Vec<StoredOutcome>, StoreError> {
+    let ids = sqlx::query_scalar!(
+        "select event_id from commission_outcomes
+          where $1::uuid is null or event_id > $1 order by event_id limit $2",
+        after,
+        limit,
+    )
+    .fetch_all(&mut *conn)
+    .await?;
+    outcomes_of(conn, &ids).await
+}
+
+/// The outcomes of events, in the order of event ids; events without one are left out.
+pub async fn outcomes_of(
+    conn: &mut PgConnection,
+    event_ids: &[Uuid],
 ) -> Result<Vec<StoredOutcome>, StoreError> {
     // The bounds keep a moment such as `infinity` readable; it then falls into no earned period.
     let rows = sqlx::query!(
@@ -85,13 +54,13 @@ pub async fn outcomes_after(
                e.buyer_type::text as "buyer_type?", e.line_count,
                least(greatest(e.as_of, '0001-01-01Z'), '9999-12-31Z') as "as_of!",
                e.earned_period
-          from (select * from commission_outcomes
-                 where $1::uuid is null or event_id > $1 order by event_id limit $2) o
+          from unnest($1::uuid[]) as wanted (id)
+         cross join lateral (
+               select * from commission_outcomes where event_id = wanted.id offset 0) o
          cross join lateral (select * from events where id = o.event_id offset 0) e
          order by o.event_id
         "#,
-        after,
-        limit,
+        event_ids,
     )
     .fetch_all(&mut *conn)
     .await?;
@@ -174,10 +143,7 @@ pub async fn outcome(
     conn: &mut PgConnection,
     event_id: Uuid,
 ) -> Result<Option<StoredOutcome>, StoreError> {
-    // The page that begins just before this id.
-    let before = Uuid::from_u128(event_id.as_u128().wrapping_sub(1));
-    let page = outcomes_after(conn, Some(before), 1).await?;
-    Ok(page.into_iter().find(|outcome| outcome.sale.event_id == event_id))
+    Ok(outcomes_of(conn, &[event_id]).await?.pop())
 }
 
 /// Makes the transaction that has just begun see one moment only, so that what other sessions

@@ -12,6 +12,7 @@ pub mod database;
 pub mod enrolment;
 pub mod error;
 pub mod events;
+pub mod explaining;
 pub mod failures;
 pub mod import;
 pub mod keys;

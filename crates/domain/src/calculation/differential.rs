@@ -349,7 +349,7 @@ impl Calculate for Differential {
         let mut written = vec![self.worth().product(deal, above.percentage, high.money)];
         if let Some(below) = rate(decision.floor) {
             let below = self.worth().product(deal, below.percentage, low.money);
-            written.push(format!("less what is paid below: {below}"));
+            written.push(format!("less the highest rate below: {below}"));
             written.push(equation(&format!("{} − {}", high.money, low.money), None, reward.money));
         }
         if !above.career_points_percentage.is_zero() {

@@ -1,10 +1,9 @@
 //! What a settled sale was computed to, decision by decision.
 
-use rust_decimal::Decimal;
 use serde::Serialize;
 
-use super::{People, Person};
-use crate::amount::Amount;
+use super::verdict::Limits;
+use super::{People, Person, sum};
 use crate::calculation::Deal;
 use crate::calendar;
 use crate::inputs::{Inputs, Visit};
@@ -13,10 +12,7 @@ use crate::period::Programme;
 use crate::rule_book::PlanVersion;
 use crate::rule_set::{Rule, RuleSet};
 use crate::sale::Sale;
-use crate::settle::{
-    Beneficiary, Chosen, Decision, EntryType, Line, Passage, Reason, Reward, SaleView, Settlement,
-    Verdict,
-};
+use crate::settle::{Chosen, Decision, Line, SaleView, Settlement};
 
 /// A settled sale's outcome.
 #[derive(Clone, Debug, Serialize)]
@@ -41,6 +37,9 @@ pub struct Settled {
     pub rules: Vec<AppliedRule>,
     /// The rules that did not.
     pub other_rules: Vec<OtherRule>,
+    /// What the plan's caps allow this sale to pay, in sentences.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub caps: Vec<String>,
     /// Money that all rules offered.
     pub offered: String,
     /// Money that is paid.
@@ -78,8 +77,18 @@ pub struct AppliedRule {
     pub component: String,
     /// The type of its calculation.
     pub calculation: &'static str,
+    /// Which sales it is for; `None`: all.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub condition: Option<String>,
+    /// Who may take what it pays; `None`: everybody who is ACTIVE.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub eligibility: Option<String>,
     /// The lines of the sale that chose it; empty: the sale as a whole.
     pub lines: Vec<String>,
+    /// The amount of what chose it.
+    pub amount: String,
+    /// The volume of what chose it.
+    pub volume: String,
     /// Money that it offered.
     pub offered: String,
     /// Money that it pays.
@@ -103,7 +112,7 @@ pub struct LevelStory {
     pub offered: String,
     /// Career points that were on offer here.
     pub offered_points: String,
-    /// The multiplications, written out.
+    /// The multiplications, written out; then what caps and the reward split make of them.
     pub calculations: Vec<String>,
     /// Whether the member is paid something.
     pub paid: bool,
@@ -160,7 +169,9 @@ impl Teller<'_> {
     #[must_use]
     pub fn tell(&self, settlement: &Settlement, programme: &Programme) -> Settled {
         let rule_set = &self.version.rule_set;
-        let rules = settlement.chosen.iter().map(|chosen| self.applied_rule(chosen, settlement));
+        let limits = self.limits(settlement);
+        let rules = settlement.chosen.iter();
+        let rules = rules.map(|chosen| self.applied_rule(chosen, settlement, &limits));
         let by_reason = settlement.breakage_by_reason().into_iter();
         Settled {
             settled_at: None,
@@ -173,6 +184,7 @@ impl Teller<'_> {
             seller: self.standing(&self.inputs.seller),
             rules: rules.collect(),
             other_rules: self.other_rules(settlement),
+            caps: self.caps_sentences(&limits),
             offered: sum(settlement.decisions.iter().map(|decision| decision.offered.money)),
             paid: sum(settlement.lines.iter().map(|line| line.amount)),
             breakage: settlement.breakage.to_string(),
@@ -184,7 +196,32 @@ impl Teller<'_> {
         }
     }
 
-    fn standing(&self, visit: &Visit) -> Standing {
+    /// Tells the one decision that a ledger line comes from.
+    pub(super) fn tell_line(
+        &self,
+        settlement: &Settlement,
+        line: &Line,
+    ) -> Option<(&Rule, LevelStory)> {
+        let rule = self.version.rule_set.rules.get(line.rule)?;
+        let chosen = settlement.chosen.iter().find(|chosen| chosen.rule == line.rule)?;
+        let deal = chosen.deal(self.sale, self.inputs, &self.version.rule_set);
+        let limits = self.limits(settlement);
+        let story = self.decision(rule, &deal, settlement, line.decision, &limits)?;
+        Some((rule, story))
+    }
+
+    /// The products that a ledger line is paid for: those of the sale's lines that chose its rule.
+    pub(super) fn products(&self, settlement: &Settlement, line: &Line) -> Vec<String> {
+        let chosen = settlement.chosen.iter().find(|chosen| chosen.rule == line.rule);
+        let places = chosen.iter().flat_map(|chosen| &chosen.lines);
+        let of_line = |place: &usize| self.sale.lines[*place].product_id.clone();
+        let mut products: Vec<String> = places.map(of_line).collect();
+        products.extend(self.sale.product_id.clone().filter(|_| self.sale.lines.is_empty()));
+        products.dedup();
+        products
+    }
+
+    pub(super) fn standing(&self, visit: &Visit) -> Standing {
         Standing {
             person: self.people.person(visit.member_id),
             rank: self.ladder.name(visit.rank),
@@ -192,187 +229,71 @@ impl Teller<'_> {
         }
     }
 
-    fn applied_rule(&self, chosen: &Chosen, settlement: &Settlement) -> AppliedRule {
+    fn applied_rule(
+        &self,
+        chosen: &Chosen,
+        settlement: &Settlement,
+        limits: &Limits,
+    ) -> AppliedRule {
         let rule = &self.version.rule_set.rules[chosen.rule];
         let deal = chosen.deal(self.sale, self.inputs, &self.version.rule_set);
-        let decisions: Vec<(usize, &Decision)> = settlement
-            .decisions
-            .iter()
-            .enumerate()
-            .filter(|(_, decision)| decision.rule == chosen.rule)
-            .collect();
+        let decisions = || {
+            let all = settlement.decisions.iter().enumerate();
+            all.filter(|(_, decision)| decision.rule == chosen.rule)
+        };
         let paid = settlement.lines.iter().filter(|line| line.rule == chosen.rule);
-        let breakage = decisions.iter().flat_map(|(_, decision)| decision.breakage());
+        let breakage = decisions().flat_map(|(_, decision)| decision.breakage());
+        let stories = decisions()
+            .filter_map(|(place, _)| self.decision(rule, &deal, settlement, place, limits));
         AppliedRule {
             id: rule.id.clone(),
             name: rule.name.clone(),
             component: rule.component.clone(),
             calculation: rule.calculation.type_name(),
+            condition: rule.condition.as_ref().map(crate::condition::Condition::phrase),
+            eligibility: rule.eligibility.as_ref().map(crate::condition::Condition::phrase),
             lines: chosen.lines.iter().map(|place| self.sale.lines[*place].id.clone()).collect(),
-            offered: sum(decisions.iter().map(|(_, decision)| decision.offered.money)),
+            amount: chosen.amount.to_string(),
+            volume: chosen.volume.to_string(),
+            offered: sum(decisions().map(|(_, decision)| decision.offered.money)),
             paid: sum(paid.map(|line| line.amount)),
             breakage: sum(breakage.map(|(_, money)| money)),
-            levels: decisions
-                .into_iter()
-                .map(|(place, decision)| {
-                    let posted: Vec<&Line> =
-                        settlement.lines.iter().filter(|line| line.decision == place).collect();
-                    self.level(rule, &deal, decision, &posted)
-                })
-                .collect(),
+            levels: stories.collect(),
         }
     }
 
-    /// Tells one decision.
-    fn level(
+    /// Tells the decision at that place.
+    pub(super) fn decision(
         &self,
         rule: &Rule,
         deal: &Deal<'_>,
-        decision: &Decision,
-        posted: &[&Line],
-    ) -> LevelStory {
+        settlement: &Settlement,
+        place: usize,
+        limits: &Limits,
+    ) -> Option<LevelStory> {
+        let decision: &Decision = settlement.decisions.get(place)?;
+        let posted: Vec<&Line> =
+            settlement.lines.iter().filter(|line| line.decision == place).collect();
         let lines = posted.iter().map(|line| Posted {
             member: self.people.person(line.member_id),
             entry_type: line.entry_type.name(),
             amount: line.amount.to_string(),
             career_points: line.career_points.to_string(),
         });
-        LevelStory {
+        let mut calculations = rule.calculation.as_calculate().written_out(deal, decision);
+        calculations.extend(self.after_the_offer(decision, &posted, limits));
+        Some(LevelStory {
             level: decision.level,
             member: decision.beneficiary.as_ref().map(|who| self.standing(&who.visit)),
             depth: decision.beneficiary.map(|who| who.depth),
             offered: decision.offered.money.to_string(),
             offered_points: decision.offered.points.to_string(),
-            calculations: rule.calculation.as_calculate().written_out(deal, decision),
+            calculations,
             paid: !posted.is_empty(),
             reason: decision.reason_name(),
-            verdict: self.verdict(rule, deal, decision, posted),
+            verdict: self.verdict(rule, deal, decision, &posted),
             lines: lines.collect(),
-        }
-    }
-
-    fn verdict(
-        &self,
-        rule: &Rule,
-        deal: &Deal<'_>,
-        decision: &Decision,
-        posted: &[&Line],
-    ) -> String {
-        match decision.verdict {
-            Verdict::Paid(taken) => self.paid_sentence(decision, taken, posted),
-            Verdict::NotPaid(reason) => {
-                let sentence = self.reason_sentence(rule, deal, decision, reason);
-                match reason {
-                    Reason::NoTier | Reason::Zero | Reason::NoRate | Reason::Counted => {
-                        format!("nothing to get: {sentence}")
-                    }
-                    Reason::OutsideWindow => format!("not offered: {sentence}"),
-                    _ => format!("not paid: {sentence}"),
-                }
-            }
-            Verdict::Passed(reason, passage) => {
-                let sentence = self.reason_sentence(rule, deal, decision, reason);
-                match passage {
-                    Passage::Compressed => {
-                        format!("compressed, uses up no level: {sentence}")
-                    }
-                    Passage::RolledUp => {
-                        format!("not paid, the level rolls up: {sentence}")
-                    }
-                }
-            }
-        }
-    }
-
-    fn paid_sentence(&self, decision: &Decision, taken: Reward, posted: &[&Line]) -> String {
-        let currency = self.sale.currency;
-        let mut sentences = Vec::new();
-        if let Some(rest) = decision.offered.checked_sub(taken)
-            && !rest.money.is_zero()
-        {
-            let offered = decision.offered.money;
-            sentences.push(format!(
-                "of the {offered} {currency} that the highest rank would get, {} is breakage",
-                rest.money
-            ));
-        }
-        if !decision.capped.is_zero() {
-            let (cut, money) = (decision.capped, taken.money);
-            sentences.push(format!("a cap cuts {cut} of {money} {currency}"));
-        }
-        for line in posted {
-            let gets = match (line.amount.is_zero(), line.career_points.is_zero()) {
-                (false, true) => format!("paid {} {currency}", line.amount),
-                (true, _) => format!("credited {} career points", line.career_points),
-                (false, false) => format!(
-                    "paid {} {currency}, credited {} career points",
-                    line.amount, line.career_points
-                ),
-            };
-            sentences.push(if line.entry_type == EntryType::ReferralReward {
-                let seller = self.people.person(line.member_id).label();
-                format!("by the sponsor's reward split {seller} is {gets}")
-            } else {
-                gets
-            });
-        }
-        sentences.join("; ")
-    }
-
-    /// Why somebody gets nothing, with what was compared.
-    fn reason_sentence(
-        &self,
-        rule: &Rule,
-        deal: &Deal<'_>,
-        decision: &Decision,
-        reason: Reason,
-    ) -> String {
-        let who = decision.beneficiary.as_ref();
-        let rank = || who.map_or_else(String::new, |who| self.ladder.name(who.visit.rank));
-        let currency = self.sale.currency;
-        match reason {
-            Reason::Inactive => {
-                let status = who.map_or("unknown", |who| who.visit.status.name());
-                format!("the status was {status}; only ACTIVE members earn")
-            }
-            Reason::UnderRank => {
-                let lowest = rule.calculation.as_calculate().lowest_rank(decision.level);
-                let lowest =
-                    lowest.map_or_else(|| "the lowest allowed".to_owned(), |rank| rank.name);
-                format!("rank {} is below {lowest}", rank())
-            }
-            Reason::Ineligible => {
-                let values =
-                    |who: &Beneficiary| deal.why_ineligible(who, decision.level, self.ladder);
-                format!("not eligible: {}", who.map(values).unwrap_or_default())
-            }
-            Reason::NoUpline => match self.inputs.upline.len() {
-                0 => "the seller has no sponsor".to_owned(),
-                levels => format!("the upline ends at level {levels}"),
-            },
-            Reason::NoTier if rule.calculation.pays_levels() => {
-                format!("the rule lists no level {}", decision.level)
-            }
-            Reason::NoTier => "the sale is below the first tier".to_owned(),
-            Reason::Zero => "the share rounds to zero".to_owned(),
-            Reason::RateBelowTop if who.is_none() => "nobody above has the highest rate".to_owned(),
-            Reason::RateBelowTop => format!("the rate of rank {} is nothing", rank()),
-            Reason::NotHigher => {
-                format!("the rate of rank {} is not above the highest one below", rank())
-            }
-            Reason::Counted => {
-                "the seller's own rate counts, but is not paid by this rule".to_owned()
-            }
-            Reason::OutsideWindow => match self.inputs.seller.joined_at {
-                Some(joined_at) => format!(
-                    "the seller joined at {}, too long before the sale",
-                    calendar::rfc3339(joined_at)
-                ),
-                None => "nobody knows when the seller joined".to_owned(),
-            },
-            Reason::NoRate => format!("the rule says nothing about {currency}"),
-            Reason::Capped => "a cap of the plan cuts it".to_owned(),
-        }
+        })
     }
 
     fn other_rules(&self, settlement: &Settlement) -> Vec<OtherRule> {
@@ -409,9 +330,4 @@ impl Teller<'_> {
         };
         others.map(other).collect()
     }
-}
-
-/// Sums may have more digits than an amount.
-fn sum(amounts: impl Iterator<Item = Amount>) -> String {
-    format!("{:.4}", amounts.map(Amount::to_decimal).sum::<Decimal>())
 }

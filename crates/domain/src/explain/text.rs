@@ -1,10 +1,10 @@
 //! An explanation for people, within 80 columns.
 
+use super::page::{WIDTH, clip, facts, wrap, wrap_row};
 use super::settled::{AppliedRule, LevelStory, Standing};
-use super::{Explanation, Person, SaleFacts, Settled, Waiting};
+use super::{Explanation, Person, SaleFacts, SaleLineFacts, Settled, Waiting};
+use crate::sale::OrderKind;
 
-/// Columns of a terminal.
-const WIDTH: usize = 80;
 /// Longest name of a member, in characters.
 const NAME_WIDTH: usize = 40;
 /// Longest rank.
@@ -20,6 +20,13 @@ pub fn render(explanation: &Explanation) -> String {
     if let Some(settled) = &explanation.settled {
         text.push_str(&settled_text(settled, &explanation.sale));
     }
+    if let Some(reason) = &explanation.unexplained {
+        let words = format!(
+            "THIS SALE CANNOT BE EXPLAINED: {reason}. Run `lineage verify`: what is stored of it \
+             was changed."
+        );
+        text.push_str(&wrap(&words, "\n", ""));
+    }
     text
 }
 
@@ -28,19 +35,36 @@ fn sale(sale: &SaleFacts, settled: Option<&Settled>, state: &str) -> String {
         Some(settled) => standing(&settled.seller),
         None => person(&sale.seller),
     };
-    let product = sale.product_id.as_ref().map(|product| format!(", product {product}"));
-    let product = product.unwrap_or_default();
+    let mut sold = vec![sale.source_type.to_owned()];
+    sold.extend(sale.product_id.as_ref().map(|product| format!("product {product}")));
+    if sale.order_kind != OrderKind::Standard.name() {
+        sold.push(format!("as {}", sale.order_kind));
+    }
+    sold.extend(sale.market.as_ref().map(|market| format!("market {market}")));
+    sold.extend(sale.buyer_type.map(|buyer| format!("to a {buyer}")));
     let rows = [
         ("  event", sale.event_id.to_string()),
         ("  seller", seller),
         ("  amount", format!("{} {}, volume {}", sale.amount, sale.currency, sale.volume)),
-        ("  sold", format!("{}{product}", sale.source_type)),
+        ("  sold", sold.join(", ")),
         ("  moment", format!("{}, period {}", sale.moment, sale.period)),
         ("  state", state.to_owned()),
     ]
     .map(|(name, value)| (name, clip(&value, WIDTH - 10)));
     let title = format!("Sale {} of {}", sale.external_id, sale.source);
-    format!("{}\n{}", clip(&title, WIDTH), facts(&rows))
+    let lines: String = sale.lines.iter().map(|line| line_text(line, &sale.currency)).collect();
+    format!("{}\n{}{lines}", clip(&title, WIDTH), facts(&rows))
+}
+
+/// A position of the order: `line 1    2 × SKU-7 (tea), 60.0000 EUR, volume 50.0000`.
+fn line_text(line: &SaleLineFacts, currency: &str) -> String {
+    let SaleLineFacts { id, product_id, category, quantity, amount, volume } = line;
+    let quantity = quantity.trim_end_matches('0').trim_end_matches('.');
+    let category = category.as_ref().map_or_else(String::new, |category| format!(" ({category})"));
+    let text = format!(
+        "line {id}: {quantity} × {product_id}{category}, {amount} {currency}, volume {volume}"
+    );
+    wrap(&text, "          ", "            ")
 }
 
 fn waiting_text(waiting: &Waiting) -> String {
@@ -78,6 +102,12 @@ fn settled_text(settled: &Settled, sale: &SaleFacts) -> String {
             text.push_str(&wrap(&format!("{}: {}", rule.id, rule.why), "  ", "    "));
         }
     }
+    if !settled.caps.is_empty() {
+        text.push_str("\nCaps\n");
+        for cap in &settled.caps {
+            text.push_str(&wrap(cap, "  ", "    "));
+        }
+    }
     text.push_str("\nSum\n");
     let mut rows = vec![
         ("  offered", format!("{} {currency}", settled.offered)),
@@ -109,6 +139,19 @@ fn reasons(settled: &Settled) -> String {
 fn rule_text(rule: &AppliedRule, currency: &str, with_sum: bool) -> String {
     let title = format!("\nRule {} (component {}): {}", rule.id, rule.component, rule.name);
     let mut text = format!("{}\n", clip(&title, WIDTH + 1));
+    let mut remark = |words: &str| text.push_str(&wrap(words, "  ", "    "));
+    if let Some(condition) = &rule.condition {
+        remark(&format!("for sales with {condition}"));
+    }
+    if let Some(eligibility) = &rule.eligibility {
+        remark(&format!("only for members with {eligibility}"));
+    }
+    if !rule.lines.is_empty() {
+        let AppliedRule { amount, volume, .. } = rule;
+        let plural = if rule.lines.len() == 1 { "" } else { "s" };
+        let ids = rule.lines.join(", ");
+        remark(&format!("on line{plural} {ids}: {amount} {currency}, volume {volume}"));
+    }
     for level in &rule.levels {
         text.push_str(&level_text(level));
     }
@@ -139,51 +182,6 @@ fn standing(standing: &Standing) -> String {
 /// The name and what the company calls the member; the id where there is neither.
 fn person(person: &Person) -> String {
     clip(&person.label(), NAME_WIDTH)
-}
-
-/// Names and values below one another, the values aligned.
-fn facts(rows: &[(&str, String)]) -> String {
-    let width = rows.iter().map(|(name, _)| name.chars().count()).max().unwrap_or(0);
-    let lines = rows.iter().map(|(name, value)| format!("{name:<width$}  {value}\n"));
-    lines.collect::<Vec<_>>().concat()
-}
-
-/// At most so many characters.
-fn clip(text: &str, width: usize) -> String {
-    match text.char_indices().nth(width) {
-        Some(_) => text.chars().take(width - 1).chain(['…']).collect(),
-        None => text.to_owned(),
-    }
-}
-
-/// Breaks a row of facts, its further lines below the value.
-fn wrap_row(row: &str, value_at: usize) -> String {
-    let (name, value) = row.split_at(row.len().min(value_at - 1));
-    wrap(value, name, &" ".repeat(value_at - 1))
-}
-
-/// Breaks a text at blanks, so that no line is longer than it must be.
-fn wrap(text: &str, first: &str, further: &str) -> String {
-    let mut wrapped = String::new();
-    let mut line = first.to_owned();
-    let mut is_begun = false;
-    for word in text.split_whitespace() {
-        let width = line.trim_start_matches('\n').chars().count();
-        if is_begun && width + 1 + word.chars().count() > WIDTH {
-            wrapped.push_str(&line);
-            wrapped.push('\n');
-            further.clone_into(&mut line);
-            is_begun = false;
-        }
-        if is_begun {
-            line.push(' ');
-        }
-        line.push_str(word);
-        is_begun = true;
-    }
-    wrapped.push_str(&line);
-    wrapped.push('\n');
-    wrapped
 }
 
 #[cfg(test)]

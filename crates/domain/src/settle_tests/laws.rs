@@ -460,3 +460,12 @@ fn unknown_arithmetic_is_not_guessed() {
     assert_eq!(refused(0), Unrepeatable::Semantics(0));
     assert_eq!(refused(1), Unrepeatable::BeyondVersion1("fixed"));
 }
+
+prop_compose! {
+    /// Rules, inputs and a sale of every kind, for the laws of other modules.
+    pub(crate) fn random_case()(
+        plan in random_plan(), inputs in random_inputs(), sale in random_sale(),
+    ) -> (RuleSet, Inputs, Sale) {
+        (plan.compile(), inputs, sale)
+    }
+}

@@ -4,6 +4,7 @@
 mod access;
 mod bad_input;
 mod client;
+mod explaining;
 mod idempotency;
 mod members;
 mod moving;

@@ -21,7 +21,7 @@ use store::events::{self, Details, Facts, NewEvent};
 use store::settling::{self, Outcome, Walk};
 use store::testing::World;
 use store::tree::{self, Place};
-use store::{PgConnection, PgPool, reward_splits, tree_audit};
+use store::{PgConnection, PgPool, explaining, reward_splits, tree_audit};
 use uuid::Uuid;
 
 use crate::model::{Model, Moment, id};
@@ -320,6 +320,10 @@ impl<'a> History<'a> {
             assert_eq!(seen(settled_by), now_known, "what a settlement saw stays true for ever");
         }
         let mut conn = self.ingest.acquire().await.unwrap();
+        for (seller, at, settled_by) in &self.sales {
+            let by_history = explaining::inputs_as_of(&mut conn, id(*seller), *at, READS).await;
+            assert_eq!(by_history.unwrap(), *settled_by, "other worlds are read like this one");
+        }
         let moments = [None, Some(BEGINNING_OF_TIME), Some(minute(20)), Some(minute(45))];
         for as_of in moments {
             for member in 0..self.model.len() {

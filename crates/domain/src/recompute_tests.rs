@@ -1,15 +1,12 @@
-use domain::amount::Amount;
-use domain::inputs::Visit;
-use domain::ladder::{Ladder, Rank};
-use domain::member::MemberStatus;
-use domain::plan::PlanFile;
-use domain::rule_set::RuleSet;
-use domain::sale::{Sale, SourceType};
-use domain::settle::SEMANTICS_VERSION;
-use rust_decimal::Decimal;
-use uuid::Uuid;
-
 use super::*;
+use crate::amount::Amount;
+use crate::inputs::Visit;
+use crate::ladder::{Ladder, Rank};
+use crate::member::MemberStatus;
+use crate::plan::PlanFile;
+use crate::rule_set::RuleSet;
+use crate::sale::{Sale, SourceType};
+use crate::settle::SEMANTICS_VERSION;
 
 fn visit(id: u128) -> Visit {
     Visit {
@@ -56,7 +53,7 @@ fn outcome() -> StoredOutcome {
             currency: "GBP".parse().unwrap(),
             source_type: SourceType::Product,
             product_id: None,
-            order_kind: domain::sale::OrderKind::Standard,
+            order_kind: crate::sale::OrderKind::Standard,
             market: None,
             buyer_type: None,
             lines: Vec::new(),

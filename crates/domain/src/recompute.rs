@@ -1,14 +1,64 @@
 //! Computing a stored outcome again, from its own event, inputs and rule set alone (law L9), by
 //! the same function that settlement calls (law L10).
 
-use domain::inputs::Inputs;
-use domain::period::Programme;
-use domain::rule_book::PlanVersion;
-use domain::settle::{self, Line, Settlement};
-use store::audit::{StoredLine, StoredOutcome};
+use chrono::{DateTime, Utc};
+use rust_decimal::Decimal;
+use uuid::Uuid;
+
+use crate::inputs::Inputs;
+use crate::period::{Period, Programme};
+use crate::rule_book::PlanVersion;
+use crate::sale::Sale;
+use crate::settle::{self, Line, Settlement};
+
+/// A stored outcome with the event, inputs and lines that it consists of.
+#[derive(Clone, Debug)]
+pub struct StoredOutcome {
+    /// The facts.
+    pub sale: Sale,
+    /// When the transaction began that settled it.
+    pub settled_at: DateTime<Utc>,
+    /// The inputs as they were packed.
+    pub inputs: Result<Inputs, String>,
+    /// The number of the plan version.
+    pub plan_number: i32,
+    /// The version of the arithmetic.
+    pub semantics: i16,
+    /// How many lines the outcome says it has.
+    pub line_count: i16,
+    /// What nobody qualified for.
+    pub breakage: Decimal,
+    /// The lines, in their order.
+    pub lines: Vec<StoredLine>,
+}
+
+/// A ledger line as stored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoredLine {
+    /// Its number.
+    pub line: i16,
+    /// Who is paid.
+    pub member_id: Uuid,
+    /// The ledger type.
+    pub entry_type: String,
+    /// The level.
+    pub level: Option<i16>,
+    /// The depth.
+    pub depth: Option<i16>,
+    /// The rule's number.
+    pub rule_number: Option<i32>,
+    /// Money.
+    pub amount: Decimal,
+    /// Career points.
+    pub career_points: Decimal,
+    /// The currency.
+    pub currency: String,
+    /// The earned period.
+    pub earned_period: Period,
+}
 
 /// Computes the outcome again. The error says why that is impossible.
-pub(crate) fn settlement<'a>(
+pub fn settlement<'a>(
     stored: &'a StoredOutcome,
     version: &PlanVersion,
 ) -> Result<(&'a Inputs, Settlement), String> {
@@ -19,7 +69,8 @@ pub(crate) fn settlement<'a>(
 }
 
 /// Every difference between what is stored and what is computed; nothing when they agree.
-pub(crate) fn differences(
+#[must_use]
+pub fn differences(
     stored: &StoredOutcome,
     version: &PlanVersion,
     programme: &Programme,
@@ -40,7 +91,7 @@ pub(crate) fn differences(
     check("the number of lines in the outcome", &stored.line_count, &settlement.lines.len());
     check("the number of lines in the ledger", &stored.lines.len(), &settlement.lines.len());
     // Both print with four decimals.
-    let four = |amount: &rust_decimal::Decimal| format!("{amount:.4}");
+    let four = |amount: &Decimal| format!("{amount:.4}");
     if stored.breakage != settlement.breakage.to_decimal() {
         check("the breakage", &four(&stored.breakage), &settlement.breakage);
     }

@@ -1,0 +1,312 @@
+//! What became of an offer, in sentences, with the values that were compared.
+
+use rust_decimal::Decimal;
+
+use super::settled::Teller;
+use crate::amount::{Amount, Percentage};
+use crate::calculation::{Calculation, Deal};
+use crate::caps::CapMode;
+use crate::inputs::Visit;
+use crate::member::MemberStatus;
+use crate::rule_set::Rule;
+use crate::settle::{
+    Beneficiary, Decision, EntryType, Line, Passage, Reason, Reward, Settlement, Verdict,
+};
+
+/// What the plan's caps allow one sale to pay.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Limits {
+    /// What one line may pay.
+    line: Option<Amount>,
+    /// What all lines may pay together, and who gives way.
+    sale: Option<(Amount, CapMode)>,
+    /// What all lines claim, after the cap of a line.
+    claimed: Decimal,
+}
+
+impl Limits {
+    /// What the cap of a line leaves of a claim.
+    fn of_line(&self, money: Amount) -> Amount {
+        self.line.map_or(money, |most| money.min(most))
+    }
+}
+
+impl Teller<'_> {
+    pub(super) fn limits(&self, settlement: &Settlement) -> Limits {
+        let rule_set = &self.version.rule_set;
+        let caps = rule_set.caps.as_ref();
+        let (line, all) =
+            caps.map_or((None, None), |caps| caps.limits(self.sale, rule_set.rounding));
+        let mode = caps.and_then(|caps| caps.sale.as_ref()).map(|cap| cap.mode);
+        let mut limits = Limits { line, sale: all.zip(mode), claimed: Decimal::ZERO };
+        let taken = settlement.decisions.iter().filter_map(|decision| match decision.verdict {
+            Verdict::Paid(taken) => Some(taken.money),
+            Verdict::NotPaid(_) | Verdict::Passed(..) => None,
+        });
+        limits.claimed = taken.map(|money| limits.of_line(money).to_decimal()).sum();
+        limits
+    }
+
+    /// The plan's caps and what they come to in this sale.
+    pub(super) fn caps_sentences(&self, limits: &Limits) -> Vec<String> {
+        let currency = self.sale.currency;
+        let described = self.version.rule_set.caps.as_ref().map(crate::caps::Caps::describe);
+        let here = |name: &str| match name {
+            "line cap" => limits.line.map(|most| format!("{most} {currency} a line")),
+            _ => limits.sale.map(|(most, _)| {
+                let claimed = limits.claimed;
+                format!("{most} {currency} in all; the lines claim {claimed:.4} {currency}")
+            }),
+        };
+        let sentence = |(name, phrase): (&str, String)| {
+            let here = here(name).unwrap_or_else(|| format!("no limit in {currency}"));
+            format!("{name}: {phrase}. Here {here}")
+        };
+        described.into_iter().flatten().map(sentence).collect()
+    }
+
+    pub(super) fn verdict(
+        &self,
+        rule: &Rule,
+        deal: &Deal<'_>,
+        decision: &Decision,
+        posted: &[&Line],
+    ) -> String {
+        match decision.verdict {
+            Verdict::Paid(taken) => self.paid_sentence(decision, taken, posted),
+            Verdict::NotPaid(reason) => {
+                let sentence = self.reason_sentence(rule, deal, decision, reason);
+                match reason {
+                    Reason::NoTier | Reason::Zero | Reason::NoRate | Reason::Counted => {
+                        format!("nothing to get: {sentence}")
+                    }
+                    Reason::OutsideWindow => format!("not offered: {sentence}"),
+                    _ => format!("not paid: {sentence}"),
+                }
+            }
+            Verdict::Passed(reason, passage) => {
+                let sentence = self.reason_sentence(rule, deal, decision, reason);
+                match passage {
+                    Passage::Compressed => format!("compressed, uses up no level: {sentence}"),
+                    Passage::RolledUp => format!("not paid, the level rolls up: {sentence}"),
+                }
+            }
+        }
+    }
+
+    /// What happens between the offer and the ledger: caps and the reward split, written out.
+    pub(super) fn after_the_offer(
+        &self,
+        decision: &Decision,
+        posted: &[&Line],
+        limits: &Limits,
+    ) -> Vec<String> {
+        let Verdict::Paid(taken) = decision.verdict else { return Vec::new() };
+        let mut written = if decision.capped.is_zero() {
+            Vec::new()
+        } else {
+            self.cap_sentences(decision, taken.money, limits)
+        };
+        written.extend(self.split_sentences(decision, posted));
+        written
+    }
+
+    fn paid_sentence(&self, decision: &Decision, taken: Reward, posted: &[&Line]) -> String {
+        let currency = self.sale.currency;
+        let mut sentences = Vec::new();
+        if let Some(rest) = decision.offered.checked_sub(taken)
+            && !rest.money.is_zero()
+        {
+            let offered = decision.offered.money;
+            sentences.push(format!(
+                "of the {offered} {currency} that the highest rank would get, {} is breakage",
+                rest.money
+            ));
+        }
+        for line in posted {
+            let gets = self.gets(line);
+            sentences.push(if line.entry_type == EntryType::ReferralReward {
+                format!("{} is {gets}", self.people.person(line.member_id).label())
+            } else {
+                gets
+            });
+        }
+        if posted.is_empty() {
+            sentences.push("nothing is left to pay".to_owned());
+        }
+        sentences.join("; ")
+    }
+
+    /// What a ledger line gives.
+    pub(super) fn gets(&self, line: &Line) -> String {
+        let currency = self.sale.currency;
+        let Line { amount, career_points, .. } = line;
+        match (amount.is_zero(), career_points.is_zero()) {
+            (false, true) => format!("paid {amount} {currency}"),
+            (true, _) => format!("credited {career_points} career points"),
+            (false, false) => {
+                format!("paid {amount} {currency}, credited {career_points} career points")
+            }
+        }
+    }
+
+    /// Which cap cuts how much, with the division written out.
+    fn cap_sentences(&self, decision: &Decision, taken: Amount, limits: &Limits) -> Vec<String> {
+        let currency = self.sale.currency;
+        let mut sentences = Vec::new();
+        let claim = limits.of_line(taken);
+        if claim != taken {
+            sentences.push(format!("cap of a line: {taken} cut to {claim} {currency}"));
+        }
+        let granted = taken.checked_sub(decision.capped).unwrap_or_default();
+        if let Some((most, mode)) = limits.sale
+            && granted != claim
+        {
+            let claimed = limits.claimed;
+            sentences.push(match mode {
+                CapMode::ProRata => format!(
+                    "cap of the sale: {claim} × {most} ÷ {claimed:.4} = {granted} {currency}, \
+                     rounded down"
+                ),
+                CapMode::LowestLevelFirst => format!(
+                    "cap of the sale: of {most} {currency}, lower levels leave {granted} of the \
+                     {claim} claimed here"
+                ),
+                CapMode::HardStop => format!(
+                    "cap of the sale: {claim} claimed here, or a line before it, does not fit \
+                     into {most} {currency}; from there on nothing is paid"
+                ),
+            });
+        }
+        sentences
+    }
+
+    /// How the sponsor shares a direct reward with the seller, or why not.
+    fn split_sentences(&self, decision: &Decision, posted: &[&Line]) -> Vec<String> {
+        let (Some(split), Some(who)) = (self.inputs.split, decision.beneficiary) else {
+            return Vec::new();
+        };
+        if (decision.level, who.depth) != (1, 1) || posted.is_empty() {
+            return Vec::new();
+        }
+        let seller = self.people.person(self.inputs.seller.member_id).label();
+        let shared = posted.iter().find(|line| line.entry_type == EntryType::ReferralReward);
+        let Some(shared) = shared else {
+            let status = self.inputs.seller.status;
+            if status == MemberStatus::Active {
+                return Vec::new();
+            }
+            return vec![format!(
+                "reward split: nothing goes to the seller, whose status was {}; only ACTIVE \
+                 members earn",
+                status.name()
+            )];
+        };
+        let share = |to_self: Percentage, unit: &str, part: fn(&Line) -> Amount| {
+            let share = to_self.rest();
+            let result = part(shared);
+            let whole: Decimal = posted.iter().map(|line| part(line).to_decimal()).sum();
+            let exact = whole
+                .checked_mul(share.to_decimal())
+                .map(|product| (product / Decimal::ONE_HUNDRED).normalize())
+                .filter(|exact| *exact != result.to_decimal());
+            // Rounding up never takes more than there is.
+            let rounded = if whole == result.to_decimal() { "at most" } else { "rounded" };
+            let exact = exact.map_or_else(String::new, |exact| format!("{exact}, {rounded} "));
+            format!(
+                "reward split: {share} % of {whole:.4} {unit} = {exact}{result} to the seller \
+                 {seller}"
+            )
+        };
+        let mut sentences = Vec::new();
+        if !shared.amount.is_zero() {
+            let currency = self.sale.currency;
+            sentences.push(share(split.money_to_self, currency.code(), |line| line.amount));
+        }
+        if !shared.career_points.is_zero() {
+            let part: fn(&Line) -> Amount = |line| line.career_points;
+            sentences.push(share(split.points_to_self, "career points", part));
+        }
+        sentences
+    }
+
+    /// Why somebody gets nothing, with what was compared.
+    fn reason_sentence(
+        &self,
+        rule: &Rule,
+        deal: &Deal<'_>,
+        decision: &Decision,
+        reason: Reason,
+    ) -> String {
+        let who = decision.beneficiary.as_ref();
+        let rank = || who.map_or_else(String::new, |who| self.ladder.name(who.visit.rank));
+        let currency = self.sale.currency;
+        match reason {
+            Reason::Inactive => {
+                let status = who.map_or("unknown", |who| who.visit.status.name());
+                format!("the status was {status}; only ACTIVE members earn")
+            }
+            Reason::UnderRank => {
+                let lowest = rule.calculation.as_calculate().lowest_rank(decision.level);
+                let lowest =
+                    lowest.map_or_else(|| "the lowest allowed".to_owned(), |rank| rank.name);
+                format!("rank {} is below {lowest}", rank())
+            }
+            Reason::Ineligible => {
+                let values =
+                    |who: &Beneficiary| deal.why_ineligible(who, decision.level, self.ladder);
+                format!("not eligible, because {}", who.map(values).unwrap_or_default())
+            }
+            Reason::NoUpline => match decision.level {
+                1 => "the seller has no sponsor".to_owned(),
+                // Inputs end with the last member who was visited, so they cannot say where.
+                level => format!("the upline ends below level {level}"),
+            },
+            Reason::NoTier if rule.calculation.pays_levels() => {
+                format!("the rule lists no level {}", decision.level)
+            }
+            Reason::NoTier => "the sale is below the first tier".to_owned(),
+            Reason::Zero => "the share rounds to zero".to_owned(),
+            Reason::RateBelowTop if who.is_none() => "nobody above has the highest rate".to_owned(),
+            Reason::RateBelowTop => format!("the rate of rank {} is nothing", rank()),
+            Reason::NotHigher => not_higher(rule, decision, &rank()),
+            Reason::Counted => {
+                "the seller's own rate counts, but is not paid by this rule".to_owned()
+            }
+            Reason::OutsideWindow => self.window_sentence(rule, &self.inputs.seller),
+            Reason::NoRate => format!("the rule says nothing about {currency}"),
+            Reason::Capped => "a cap of the plan cuts it".to_owned(),
+        }
+    }
+
+    fn window_sentence(&self, rule: &Rule, seller: &Visit) -> String {
+        let Some(joined_at) = seller.joined_at else {
+            return "nobody knows when the seller joined".to_owned();
+        };
+        let days = self.sale.as_of.signed_duration_since(joined_at).num_days();
+        let joined = crate::calendar::rfc3339(joined_at);
+        match &rule.calculation {
+            Calculation::FastStart(fast) => format!(
+                "the seller joined {days} days before the sale (at {joined}), not less than {} days",
+                fast.days
+            ),
+            _ => format!("the seller joined {days} days before the sale (at {joined})"),
+        }
+    }
+}
+
+/// The two rates that were compared.
+fn not_higher(rule: &Rule, decision: &Decision, rank: &str) -> String {
+    let rates = match &rule.calculation {
+        Calculation::Differential(differential) => differential.rates.as_slice(),
+        _ => &[],
+    };
+    let rate = |place: Option<usize>| place.and_then(|place| rates.get(place));
+    match (rate(decision.rate), rate(decision.floor)) {
+        (Some(own), Some(below)) => format!(
+            "the {} % of rank {rank} is not above the highest rate below, {} %",
+            own.percentage, below.percentage
+        ),
+        _ => format!("the rate of rank {rank} is not above the highest one below"),
+    }
+}

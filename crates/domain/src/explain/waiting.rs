@@ -1,0 +1,72 @@
+//! Why an event is not settled, and what would repair that.
+
+use serde::Serialize;
+use uuid::Uuid;
+
+use crate::sale::SourceType;
+
+/// An event without an outcome.
+#[derive(Clone, Debug, Serialize)]
+pub struct Waiting {
+    /// The cause by its name; `None`: it was not tried yet.
+    pub cause: Option<String>,
+    /// The last error in words.
+    pub last_error: Option<String>,
+    /// Failed attempts so far.
+    pub attempts: i32,
+    /// When the next one is due.
+    pub next_attempt_at: Option<String>,
+    /// The same in the programme's time zone.
+    #[serde(skip)]
+    pub next_attempt: Option<String>,
+    /// What would repair it.
+    pub remedy: String,
+}
+
+impl Waiting {
+    /// An event that no worker has tried yet.
+    #[must_use]
+    pub fn untried() -> Self {
+        Self {
+            cause: None,
+            last_error: None,
+            attempts: 0,
+            next_attempt_at: None,
+            next_attempt: None,
+            remedy: "No worker has tried it yet. If that lasts, see whether workers run: a sweep \
+                     finds what is older than ten seconds."
+                .to_owned(),
+        }
+    }
+
+    /// What would repair a failure. The causes are those of the worker's policy.
+    #[must_use]
+    pub fn remedy(cause: &str, kind: SourceType, member_id: Uuid) -> String {
+        match cause {
+            "unknown_member" => format!(
+                "Enrol the member, with POST /v1/members or `lineage members import`; that revives \
+                 the sale by itself. It waits under the id {member_id}."
+            ),
+            "no_plan" => format!(
+                "Apply a plan for {kind} sales that is in force at the sale's moment (`lineage plan \
+                 apply`); that revives the sale by itself."
+            ),
+            "no_rule" => "Apply a version of the plan with a rule that is valid at the sale's \
+                          moment (`lineage plan apply`); that revives the sale by itself."
+                .to_owned(),
+            "ambiguous_rules" => "Apply a version of the plan whose rules differ in priority \
+                                  (`lineage plan apply`); that revives the sale by itself."
+                .to_owned(),
+            "damaged_tree" => {
+                "Run `lineage verify`: the tree above the seller contradicts itself.".to_owned()
+            }
+            "rejected_by_database" => {
+                "Look at the error: the database refuses this outcome.".to_owned()
+            }
+            "out_of_range" => {
+                "Nothing: the amounts are larger than the ledger can hold.".to_owned()
+            }
+            other => format!("This version of lineage knows no remedy for {other:?}."),
+        }
+    }
+}
