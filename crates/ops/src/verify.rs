@@ -13,6 +13,7 @@ mod tree;
 use std::process::ExitCode;
 use std::time::Instant;
 
+use domain::calendar;
 use domain::period::Programme;
 use domain::recompute;
 use domain::rule_book::RuleBook;
@@ -174,11 +175,23 @@ async fn check_outcomes(
     }
 }
 
-fn problems(outcome: &StoredOutcome, book: &RuleBook, calendar: &Programme) -> Vec<String> {
-    match book.version(outcome.plan_number) {
-        Some(version) => recompute::differences(outcome, version, calendar),
-        None => vec![format!("its plan version number {} does not exist", outcome.plan_number)],
+fn problems(outcome: &StoredOutcome, book: &RuleBook, programme: &Programme) -> Vec<String> {
+    let number = outcome.plan_number;
+    let Some(version) = book.version(number) else {
+        return vec![format!("its plan version number {number} does not exist")];
+    };
+    let mut problems = recompute::differences(outcome, version, programme);
+    // Applying refuses whatever would reprice settled sales, so this holds for ever (law L8).
+    let sale = &outcome.sale;
+    let in_force = book.version_at(sale.source_type, sale.as_of).map(|version| version.number);
+    if in_force != Some(number) {
+        let in_force = in_force.map_or_else(|| "none".to_owned(), |number| number.to_string());
+        problems.push(format!(
+            "it was priced by plan version number {number}; in force at {} is {in_force}",
+            calendar::moment(programme, sale.as_of)
+        ));
     }
+    problems
 }
 
 /// Looks for outcomes and lines that nothing accounts for.

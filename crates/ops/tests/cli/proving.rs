@@ -196,6 +196,40 @@ async fn l9_verify_finds_every_kind_of_damage() {
     assert!(!lineage(&world, &["verify"]).await.0, "lines without an outcome");
 }
 
+/// L8: the version in force at a sale's moment prices it, for ever. One that somebody writes past the
+/// check for settled sales is found.
+#[tokio::test]
+async fn l8_verify_finds_plan_versions_that_were_slipped_in_behind_settled_sales() {
+    let world = settled_world().await;
+    let slip_in = |from: &str| {
+        let content = format!(
+            "replace(replace(rule_set, '2020-01-01T00:00:00Z', '{from}'), '\"version\":\"1\"', '\"version\":\"{from}\"')"
+        );
+        format!(
+            "with slipped as (
+               insert into commission_plans (plan, version, name, source_types, valid_from, rule_set,
+                                             rule_set_hash, file_hash, applied_by, reason)
+               select plan, '{from}', name, source_types, '{from}', {content},
+                      sha256(convert_to({content}, 'UTF8')), file_hash, 'x', 'x'
+                 from commission_plans where id = (select min(id) from commission_plans)
+               returning id)
+             insert into commission_rules (plan_id, place, rule, component, name, valid_from, priority,
+                                           calculation)
+             select slipped.id, place, rule, component, name, '{from}', priority, calculation
+               from commission_rules, slipped where plan_id = (select min(plan_id) from commission_rules)"
+        )
+    };
+    execute(&world, &slip_in("2026-11-04T00:00:00Z")).await;
+    let (proved, said) = lineage(&world, &["verify"]).await;
+    assert!(proved, "a version for later sales is none of their business: {said}");
+    execute(&world, &slip_in("2026-11-03T00:00:00Z")).await;
+    let (proved, said) = lineage(&world, &["verify"]).await;
+    assert!(!proved, "{said}");
+    let problem =
+        "it was priced by plan version number 1; in force at 2026-11-03 10:15:00 UTC is 3";
+    assert!(said.contains(problem), "{said}");
+}
+
 /// L8: what a settlement saw stays true for ever. A change of history that somebody writes past the
 /// locks and checks, at a moment that settled sales forbid, is found, though history, record and
 /// present agree on it.
