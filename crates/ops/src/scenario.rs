@@ -36,7 +36,8 @@ pub(crate) enum Command {
     ///
     /// Runs every scenario that applies the old plan once with each: which scenarios change, and who
     /// gets how much more or less. The review sheet for a plan change. A scenario applies a plan if
-    /// it names the file or has the same plan written in it.
+    /// it names the file or has the same plan written in it. A plan that begins later than the one
+    /// whose place it takes is used as if it had begun with it; rules with days of their own keep them.
     #[command(after_help = "Example:\n  \
         lineage scenario diff --base plans/retail-2026-01.yaml --with plans/retail-2026-07.yaml")]
     Diff(DiffArgs),

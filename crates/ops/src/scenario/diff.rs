@@ -7,6 +7,7 @@ use std::process::ExitCode;
 
 use anyhow::bail;
 use domain::amount::Amount;
+use domain::explain::as_if_in_force;
 use domain::line;
 use domain::plan::PlanFile;
 use domain::rule_set::RuleSet;
@@ -148,7 +149,9 @@ fn both(
         Err(flaws) => bail!("{}, in scenario {}:\n{flaws}", with.name, scenario.name),
     };
     for source in &mut sources {
-        source.rule_set = Ok(rule_set.clone());
+        // A successor begins later. What it would change is asked of the same sales.
+        let begins = source.rule_set.as_ref().map_or(rule_set.valid_from, |base| base.valid_from);
+        source.rule_set = Ok(as_if_in_force(&rule_set, begins));
     }
     Ok(Some((scenario.clone(), other)))
 }

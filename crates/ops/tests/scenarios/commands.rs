@@ -145,6 +145,12 @@ fn the_review_sheet_says_who_gets_how_much_more_or_less() {
     assert_eq!(sheet["totals"][0]["difference"], "400.0000");
     let (_, text, _) = directory.run(&arguments);
     assert!(text.contains("+200.0000") && text.contains("2 of 2 scenario(s)"), "{text}");
+    // A successor is asked about the same sales, though it begins after them.
+    let successor = directory.read("new.yaml").replace("valid_from: 20", "valid_from: 21");
+    directory.write("successor.yaml", &successor);
+    let later = ["diff", "--base", PLAN, "--with", "successor.yaml", "a.yaml"];
+    let (_, text, _) = directory.run(&later);
+    assert!(text.contains("+200.0000") && !text.contains("no_plan"), "{text}");
     let same = ["diff", "--base", PLAN, "--with", PLAN, "a.yaml"];
     assert!(directory.run(&same).1.contains("0 of 1 scenario(s)"));
     let nobody = ["diff", "--base", "new.yaml", "--with", PLAN, "other.yaml"];
