@@ -271,6 +271,7 @@ mod tests {
         assert_eq!(Inputs::unpack(&[2]), Err(UnpackError::Version(Some(2))));
         assert_eq!(Inputs::unpack(&[1]), Err(UnpackError::Length(1)));
         assert_eq!(Inputs::unpack(&[1; 18]), Err(UnpackError::Length(18)));
+        assert_eq!(Inputs::unpack(&[1; 20]), Err(UnpackError::Length(20)), "and a byte more");
         assert_eq!(Inputs::unpack(&[2, 4]), Err(UnpackError::Flags(4)));
         assert_eq!(Inputs::unpack(&[2, 2, 0]), Err(UnpackError::Length(3)));
         let mut bytes = [1; 19];

@@ -98,3 +98,67 @@ fn l4_the_content_of_plain_plans_has_not_changed() {
     let hash = "bf9183511a5820d33ec539ece519125aa9fcef21599695154f5801b6d84a1895";
     assert_eq!(RuleSet::hash(content).to_string(), hash);
 }
+
+/// Rules of one component and priority, valid in these days of June, `..` where they hold as long as
+/// the version: whether both can be in one plan.
+fn both_fit(first: (&str, &str), second: (&str, &str)) -> bool {
+    let rule = |id, (from, to): (&str, &str)| {
+        let day = |field, day: &str| match day {
+            ".." => String::new(),
+            day => format!("    {field}: 2023-06-{day}\n"),
+        };
+        let (from, to) = (day("valid_from", from), day("valid_to", to));
+        format!(
+            "  - id: {id}\n    component: c\n{from}{to}    calculation: {{type: fixed, to: seller, \
+             amount: {{EUR: '1'}}}}\n"
+        )
+    };
+    let rules = format!("{}{}", rule("a", first), rule("b", second));
+    let plan = format!("plan: p\nversion: v\nvalid_from: 2023-05-01\nrules:\n{rules}");
+    match compile(&plan) {
+        Ok(_) => true,
+        Err(flaws) => {
+            assert!(flaws[0].message.contains("hold at the same time"), "{}", flaws[0]);
+            false
+        }
+    }
+}
+
+#[test]
+fn validities_that_only_touch_do_not_overlap() {
+    for (first, second, fit) in [
+        (("01", "10"), ("10", "20"), true),
+        (("10", "20"), ("01", "10"), true),
+        (("01", "11"), ("10", "20"), false),
+        (("10", "20"), ("01", "11"), false),
+        (("01", "30"), ("10", "20"), false),
+        (("01", "05"), ("10", "20"), true),
+        (("10", "20"), ("01", "05"), true),
+        (("..", "10"), ("10", ".."), true),
+        (("10", ".."), ("..", "10"), true),
+        (("..", ".."), ("10", "20"), false),
+        (("10", "20"), ("..", ".."), false),
+        (("10", ".."), ("20", ".."), false),
+    ] {
+        assert_eq!(both_fit(first, second), fit, "{first:?} and {second:?}");
+    }
+}
+
+#[test]
+fn joining_moments_are_read_only_where_a_rule_asks() {
+    let reads = |more: &str, calculation: &str| {
+        let yaml = format!(
+            "plan: p\nversion: v\nvalid_from: 2023-05-01\nrules:\n  - id: r\n    component: c\n    \
+             {more}\n    calculation: {calculation}"
+        );
+        compile(&yaml).unwrap().reads().joined_at
+    };
+    let fixed = "{type: fixed, to: seller, amount: {EUR: '1'}}";
+    assert!(!reads("", fixed));
+    assert!(!reads("condition: {field: seller.rank, op: '=', value: SILVER}", fixed));
+    assert!(!reads("eligibility: {field: beneficiary.rank, op: '=', value: SILVER}", fixed));
+    let days = |field| format!("{{not: {{all: [{{field: {field}, op: '>', value: '5'}}]}}}}");
+    assert!(reads(&format!("condition: {}", days("seller.days_since_joining")), fixed));
+    assert!(reads(&format!("eligibility: {}", days("beneficiary.days_since_joining")), fixed));
+    assert!(reads("", "{type: fast_start, days: 5, percentage: '1'}"));
+}

@@ -194,6 +194,25 @@ fn rules_with_an_equal_claim_are_never_guessed_between() {
     assert_eq!(error, Unsettleable::AmbiguousRules { first, second });
 }
 
+/// Who takes something of which a cap leaves nothing is told so.
+#[test]
+fn what_a_cap_takes_away_wholly_has_a_reason() {
+    let capped = |sum, points| {
+        let rules = rule_set(&format!(
+            "plan: p\nversion: v\nvalid_from: 2023-05-01\ncaps: {{line: {{amount: {{CZK: '{sum}'}}}}}}\n\
+             rules:\n  - id: r\n    component: c\n    \
+             calculation: {{type: fixed, to: seller, amount: {{CZK: '5'}}, career_points: '{points}'}}"
+        ));
+        let settlement = settle(&sale("100"), &inputs(&[]), &rules).unwrap();
+        assert_eq!(settlement.lines.is_empty(), sum == "0" && points == "0");
+        (settlement.decisions[0].reason_name(), settlement.breakage.to_string())
+    };
+    assert_eq!(capped("0", "0"), (Some("capped"), "5.0000".to_owned()));
+    assert_eq!(capped("0", "1"), (None, "5.0000".to_owned()), "points are not capped");
+    assert_eq!(capped("1", "0"), (None, "4.0000".to_owned()));
+    assert_eq!(capped("5", "0"), (None, "0.0000".to_owned()));
+}
+
 /// A fixed amount may be finer than the plan's rounding: the sponsor never pays for the rest.
 #[test]
 fn a_shared_reward_is_never_more_than_the_reward() {
