@@ -1,5 +1,6 @@
 //! Every scenario of the repository, in memory: the business's own examples are tests of the
 //! arithmetic. (That the live path pays the same is tested with `lineage`.)
+#![expect(clippy::unwrap_used, reason = "a test that cannot read a file has failed")]
 
 use std::fs;
 use std::path::{Path, PathBuf};
