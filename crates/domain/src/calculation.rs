@@ -18,9 +18,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use yaml_serde::Value;
 
+use crate::decision::{Decision, EntryType, OutOfRange};
 use crate::flaws::Compiler;
 use crate::ladder::NamedRank;
-use crate::settle::{Decision, EntryType, OutOfRange};
 
 pub use self::deal::Deal;
 pub use self::differential::{Differential, SellerRate};
@@ -30,6 +30,9 @@ pub use self::level::{Level, Rate};
 pub use self::pay::{Amounts, Basis, Worth};
 pub use self::tiers::{MarginalTiers, Tier, WholeTiers};
 pub use self::unilevel::{Compression, Unilevel, Unqualified};
+
+/// Most levels that a plan can pay.
+pub const LEVELS_MAX: u8 = 64;
 
 /// What every type of calculation can do.
 pub trait Calculate {

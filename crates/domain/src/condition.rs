@@ -7,6 +7,7 @@
 
 mod field;
 mod phrase;
+mod subject;
 mod written;
 
 use std::borrow::Borrow;
@@ -15,6 +16,8 @@ use crate::amount::Amount;
 use crate::ladder::{NamedRank, Rank};
 
 pub use self::field::{Field, Kind, Scope};
+pub(crate) use self::subject::Candidate;
+pub use self::subject::SaleView;
 pub use self::written::{ConditionError, Written};
 
 /// How deep conditions may be nested.

@@ -1,7 +1,7 @@
 use super::*;
+use crate::condition::SaleView;
 use crate::condition::Written;
 use crate::ladder::Ladder;
-use crate::settle::SaleView;
 use crate::settle::tests::{inputs, sale};
 
 fn ladder() -> Ladder {

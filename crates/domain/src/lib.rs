@@ -19,6 +19,7 @@ pub mod calculation;
 pub mod calendar;
 pub mod caps;
 pub mod condition;
+pub mod decision;
 pub mod explain;
 pub mod flaws;
 pub mod history;

@@ -240,7 +240,7 @@ impl RuleBook {
             .collect();
         // Before the first boundary nothing is in force in either book; between two, nothing changes.
         let mut repriced: Vec<Repriced> = Vec::new();
-        for source_type in SourceType::ALL {
+        for source_type in SourceType::ALL.iter().copied() {
             let mut open: Option<DateTime<Utc>> = None;
             for at in &boundaries {
                 let [now, then] = [self, next].map(|book| book.version_at(source_type, *at));

@@ -266,7 +266,7 @@ proptest! {
         let repriced = now.repriced(&next);
         let micro = TimeDelta::microseconds(1);
         for at in (-1..=HOURS).flat_map(|n| [hour(n) - micro, hour(n), hour(n) + micro]) {
-            for source_type in SourceType::ALL {
+            for source_type in SourceType::ALL.iter().copied() {
                 let [before, after] = [&now, &next].map(|book| plain(book, source_type, at));
                 for (book, expected) in [(&now, before), (&next, after)] {
                     let version = book.version_at(source_type, at);

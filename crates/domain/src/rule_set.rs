@@ -6,18 +6,16 @@ use sha2::{Digest, Sha256};
 use thiserror::Error;
 
 use crate::amount::{AMOUNT_SCALE, Rounding};
-use crate::calculation::Calculation;
+use crate::calculation::{Calculation, LEVELS_MAX};
 use crate::caps::Caps;
+use crate::condition::SaleView;
 use crate::condition::{Condition, Scope, Written};
 use crate::flaws::{Compiler, Flaws, PlanFlaw};
 use crate::ladder::Ladder;
 use crate::period::Programme;
 use crate::plan::{PlanFile, RuleFile};
 use crate::sale::SourceType;
-use crate::settle::SaleView;
 
-/// Most levels that a plan can pay. Bounds every upline lookup.
-pub const LEVELS_MAX: u8 = 64;
 /// Most rules that a version can have.
 pub const RULES_MAX: usize = 500;
 

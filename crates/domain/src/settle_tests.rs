@@ -4,6 +4,7 @@ use proptest::prelude::*;
 use uuid::Uuid;
 
 use super::*;
+use crate::inputs::Visit;
 use crate::ladder::{Ladder, Rank};
 use crate::member::MemberStatus;
 use crate::period::Programme;

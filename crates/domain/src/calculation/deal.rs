@@ -1,12 +1,12 @@
 //! What a calculation decides about: a sale, or those of its lines that chose the rule.
 
 use crate::amount::{Amount, Rounding};
-use crate::condition::{Condition, Field, Subject, Value};
-use crate::inputs::{Inputs, Visit};
+use crate::condition::{Candidate, Condition};
+use crate::decision::{Beneficiary, Decision, Reason, Reward, Verdict};
+use crate::inputs::Inputs;
 use crate::ladder::Ladder;
 use crate::member::MemberStatus;
 use crate::sale::Sale;
-use crate::settle::{Beneficiary, Decision, Reason, Reward, Verdict, days_since_joining};
 
 /// A sale as one rule sees it.
 #[derive(Clone, Copy, Debug)]
@@ -27,29 +27,6 @@ pub struct Deal<'a> {
     pub rounding: Rounding,
     /// Who may take what the rule pays; `None`: everybody who is ACTIVE.
     pub eligibility: Option<&'a Condition>,
-}
-
-/// A member who might take something.
-pub(crate) struct Candidate<'a> {
-    pub(crate) visit: &'a Visit,
-    pub(crate) level: u16,
-    pub(crate) depth: u16,
-    pub(crate) sale: &'a Sale,
-}
-
-impl Subject for Candidate<'_> {
-    fn value(&self, field: Field) -> Option<Value<'_>> {
-        let whole = |number: u16| Amount::from_units(i128::from(number) * 10_000);
-        match field {
-            Field::BeneficiaryRank => Some(Value::Rank(self.visit.rank)),
-            Field::BeneficiaryDaysSinceJoining => {
-                days_since_joining(self.visit, self.sale).map(Value::Number)
-            }
-            Field::BeneficiaryLevel => whole(self.level).map(Value::Number),
-            Field::BeneficiaryDepth => whole(self.depth).map(Value::Number),
-            _ => None,
-        }
-    }
 }
 
 impl<'a> Deal<'a> {

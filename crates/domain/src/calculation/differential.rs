@@ -14,11 +14,11 @@ use serde::{Deserialize, Serialize};
 use super::pay::{Basis, NoRate, Worth, equation};
 use super::{Calculate, Deal, Description};
 use crate::amount::{Percentage, PointValue};
+use crate::decision::{Beneficiary, Decision, EntryType, OutOfRange, Reason, Reward, Verdict};
 use crate::flaws::Compiler;
 use crate::ladder::{NamedRank, Rank};
 use crate::network::DEPTH_MAX;
 use crate::sale::Currency;
-use crate::settle::{Beneficiary, Decision, EntryType, OutOfRange, Reason, Reward, Verdict};
 
 /// A differential calculation in a plan file.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]

@@ -11,9 +11,9 @@ use super::one_person::{self, To};
 use super::pay::{self, Amounts, Basis, Worth};
 use super::{Calculate, Deal, Description};
 use crate::amount::{Percentage, PointValue};
+use crate::decision::{Decision, EntryType, OutOfRange, Reason};
 use crate::flaws::Compiler;
 use crate::sale::Currency;
-use crate::settle::{Decision, EntryType, OutOfRange, Reason};
 
 /// A fast-start bonus in a plan file.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]

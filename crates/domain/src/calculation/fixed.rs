@@ -7,8 +7,8 @@ use super::one_person::{self, To};
 use super::pay::{self, Amounts, NoRate};
 use super::{Calculate, Deal, Description};
 use crate::amount::Amount;
+use crate::decision::{Decision, EntryType, OutOfRange, Reward};
 use crate::flaws::Compiler;
-use crate::settle::{Decision, EntryType, OutOfRange, Reward};
 
 /// A fixed bonus in a plan file.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]

@@ -4,12 +4,11 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::pay::{self, Amounts, NoRate, Worth};
-use super::{Deal, deal};
+use super::{Deal, LEVELS_MAX, deal};
 use crate::amount::{Amount, Percentage};
+use crate::decision::{Beneficiary, OutOfRange, Reason, Reward};
 use crate::flaws::Compiler;
 use crate::ladder::{NamedRank, Rank};
-use crate::rule_set::LEVELS_MAX;
-use crate::settle::{Beneficiary, OutOfRange, Reason, Reward};
 
 /// One entry of `levels` in a plan file: a level, or several with `through`.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]

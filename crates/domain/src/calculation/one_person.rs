@@ -3,11 +3,10 @@
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Deserializer, Serialize, de};
 
-use super::Deal;
 use super::pay::NoRate;
+use super::{Deal, LEVELS_MAX};
+use crate::decision::{Decision, Reason, Reward, Verdict};
 use crate::flaws::Compiler;
-use crate::rule_set::LEVELS_MAX;
-use crate::settle::{Decision, Reason, Reward, Verdict};
 
 /// Who is paid, as it is written: `seller`, `sponsor`, or the number of a level.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]

@@ -7,9 +7,9 @@ use serde::{Deserialize, Serialize};
 
 use super::Deal;
 use crate::amount::{Amount, Exact, Percentage, PointValue};
+use crate::decision::{OutOfRange, Reward};
 use crate::flaws::Compiler;
 use crate::sale::Currency;
-use crate::settle::{OutOfRange, Reward};
 
 /// Fixed amounts by currency. A sale in another currency gets nothing.
 pub type Amounts = BTreeMap<Currency, Amount>;

@@ -12,9 +12,9 @@ use super::one_person::{self, To};
 use super::pay::{Basis, NoRate, Worth, equation};
 use super::{Calculate, Deal, Description};
 use crate::amount::{Amount, Exact, Percentage, PointValue};
+use crate::decision::{Decision, EntryType, OutOfRange, Reason, Reward};
 use crate::flaws::Compiler;
 use crate::sale::Currency;
-use crate::settle::{Decision, EntryType, OutOfRange, Reason, Reward};
 
 /// Tiers in a plan file.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]

@@ -19,13 +19,13 @@ use super::level::{Level, LevelFile, Take};
 use super::pay::{Basis, NoRate, Worth};
 use super::{Calculate, Deal, Description, deal};
 use crate::amount::PointValue;
+use crate::decision::{
+    Beneficiary, Decision, EntryType, OutOfRange, Passage, Reason, Reward, Verdict,
+};
 use crate::flaws::Compiler;
 use crate::ladder::NamedRank;
 use crate::network::DEPTH_MAX;
 use crate::sale::Currency;
-use crate::settle::{
-    Beneficiary, Decision, EntryType, OutOfRange, Passage, Reason, Reward, Verdict,
-};
 
 /// A unilevel calculation in a plan file.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]

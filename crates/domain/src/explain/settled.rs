@@ -6,13 +6,15 @@ use super::verdict::Limits;
 use super::{People, Person, sum};
 use crate::calculation::Deal;
 use crate::calendar;
+use crate::condition::SaleView;
+use crate::decision::Decision;
 use crate::inputs::{Inputs, Visit};
 use crate::ladder::Ladder;
 use crate::period::Programme;
 use crate::rule_book::PlanVersion;
 use crate::rule_set::{Rule, RuleSet};
 use crate::sale::Sale;
-use crate::settle::{Chosen, Decision, Line, SaleView, Settlement};
+use crate::settle::{Chosen, Line, Settlement};
 
 /// A settled sale's outcome.
 #[derive(Clone, Debug, Serialize)]

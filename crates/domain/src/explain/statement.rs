@@ -14,11 +14,12 @@ use super::page::{WIDTH, clip, facts, wrap};
 use super::{People, Person, Teller};
 use crate::amount::Amount;
 use crate::calendar;
+use crate::decision::EntryType;
 use crate::ladder::Ladder;
 use crate::period::{Period, Programme};
 use crate::recompute::{self, StoredOutcome};
 use crate::rule_book::RuleBook;
-use crate::settle::{EntryType, Line, Settlement};
+use crate::settle::{Line, Settlement};
 
 /// Whose statement it is, and of which period.
 #[derive(Clone, Debug, Serialize)]

@@ -6,12 +6,11 @@ use super::settled::Teller;
 use crate::amount::{Amount, Percentage};
 use crate::calculation::{Calculation, Deal};
 use crate::caps::CapMode;
+use crate::decision::{Beneficiary, Decision, EntryType, Passage, Reason, Reward, Verdict};
 use crate::inputs::Visit;
 use crate::member::MemberStatus;
 use crate::rule_set::Rule;
-use crate::settle::{
-    Beneficiary, Decision, EntryType, Line, Passage, Reason, Reward, Settlement, Verdict,
-};
+use crate::settle::{Line, Settlement};
 
 /// What the plan's caps allow one sale to pay.
 #[derive(Clone, Copy, Debug)]

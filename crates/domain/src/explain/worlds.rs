@@ -10,8 +10,9 @@ use uuid::Uuid;
 
 use super::{Person, Teller, sum};
 use crate::amount::Amount;
+use crate::decision::EntryType;
 use crate::rule_set::RuleSet;
-use crate::settle::{EntryType, Settlement};
+use crate::settle::Settlement;
 
 /// A sale as it was settled, or as it would have been.
 #[derive(Clone, Debug)]

@@ -11,8 +11,9 @@ use super::pairing::pair;
 use super::read::{Scenario, member_id};
 use super::run::{Outcome, Run, SaleRun};
 use crate::amount::Amount;
+use crate::decision::{Decision, Reason, Verdict};
 use crate::sale::Currency;
-use crate::settle::{Decision, Line, Reason, Verdict};
+use crate::settle::Line;
 
 /// Something that is not as expected.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]

@@ -5,7 +5,8 @@ use std::fmt::Write as _;
 use super::compare::{reasons_of, rule_id};
 use super::expected::{ExpectedLine, ExpectedReason};
 use super::run::{Run, SaleRun};
-use crate::settle::{Decision, Line, Verdict};
+use crate::decision::{Decision, Verdict};
+use crate::settle::Line;
 
 /// A computed line.
 pub(super) fn line(run: &Run, sale: &SaleRun, line: &Line) -> String {

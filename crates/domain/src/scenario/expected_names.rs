@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::expected::{BreakageFile, ExpectFile};
-use crate::settle::{EntryType, Passage, Reason};
+use crate::decision::{EntryType, Passage, Reason};
 
 /// Every unknown name, with its path.
 pub(super) fn check(

@@ -8,8 +8,8 @@ use super::steps::StepKind;
 use crate::calculation::{Calculation, Compression};
 use crate::caps::CapMode;
 use crate::condition::{Condition, OPERATORS};
+use crate::decision::{Passage, Reason, Verdict};
 use crate::rule_set::RuleSet;
-use crate::settle::{Passage, Reason, Verdict};
 
 /// Something that scenarios should reach.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use super::compare::{because, career_points, lines, reasons_of, rule_id, totals};
 use super::run::{Outcome, Run};
-use crate::settle::{EntryType, Passage};
+use crate::decision::{EntryType, Passage};
 
 /// The `expect:` block that the run fulfils, complete.
 #[must_use]

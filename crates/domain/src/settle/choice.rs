@@ -1,12 +1,13 @@
 //! Which rules pay for a sale: each line of it chooses one rule a component.
 
 use crate::amount::{Amount, sum};
-use crate::condition::{Field, Subject, Value};
-use crate::inputs::{Inputs, Visit};
+use crate::condition::SaleView;
+use crate::decision::OutOfRange;
+use crate::inputs::Inputs;
 use crate::rule_set::{Rule, RuleSet};
 use crate::sale::{Sale, SaleLine};
 
-use super::{OutOfRange, Unsettleable, days_since_joining};
+use super::Unsettleable;
 
 /// The rules that apply to a sale.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -28,62 +29,6 @@ pub struct Chosen {
     pub amount: Amount,
     /// Their volume.
     pub volume: Amount,
-}
-
-/// A sale, or one of its lines, as conditions see it.
-#[derive(Clone, Copy, Debug)]
-pub struct SaleView<'a> {
-    /// The sale.
-    pub sale: &'a Sale,
-    /// The line; `None`: the sale as a whole.
-    pub line: Option<&'a SaleLine>,
-    /// The seller as they stood.
-    pub seller: &'a Visit,
-}
-
-impl Subject for SaleView<'_> {
-    fn value(&self, field: Field) -> Option<Value<'_>> {
-        let Self { sale, line, seller } = *self;
-        let text = |text: &'static str| Some(Value::Text(text));
-        match field {
-            Field::SaleAmount => Some(Value::Number(sale.amount)),
-            Field::SaleVolume => Some(Value::Number(sale.volume)),
-            Field::SaleLineAmount => {
-                Some(Value::Number(line.map_or(sale.amount, |line| line.amount)))
-            }
-            Field::SaleLineVolume => {
-                Some(Value::Number(line.map_or(sale.volume, |line| line.volume)))
-            }
-            Field::SaleQuantity => line.map(|line| Value::Number(line.quantity)),
-            Field::SaleCurrency => Some(Value::Text(sale.currency.code())),
-            Field::SaleSourceType => text(sale.source_type.name()),
-            Field::SaleProductId => match line {
-                Some(line) => Some(Value::Text(&line.product_id)),
-                None => sale.product_id.as_deref().map(Value::Text),
-            },
-            Field::SaleCategory => line?.category.as_deref().map(Value::Text),
-            Field::SaleOrderKind => text(sale.order_kind.name()),
-            Field::SaleMarket => sale.market.as_deref().map(Value::Text),
-            Field::SaleBuyerType => text(sale.buyer_type?.name()),
-            Field::SellerStatus => text(seller.status.name()),
-            Field::SellerRank => Some(Value::Rank(seller.rank)),
-            Field::SellerDaysSinceJoining => days_since_joining(seller, sale).map(Value::Number),
-            Field::BeneficiaryRank
-            | Field::BeneficiaryDaysSinceJoining
-            | Field::BeneficiaryLevel
-            | Field::BeneficiaryDepth => None,
-        }
-    }
-}
-
-impl<'a> SaleView<'a> {
-    /// Everything that chooses rules by itself: the lines, or the sale as a whole.
-    pub fn all(sale: &'a Sale, inputs: &'a Inputs) -> impl Iterator<Item = Self> {
-        let seller = &inputs.seller;
-        let whole = sale.lines.is_empty().then_some(Self { sale, line: None, seller });
-        let lines = sale.lines.iter().map(move |line| Self { sale, line: Some(line), seller });
-        whole.into_iter().chain(lines)
-    }
 }
 
 /// For each component and everything that chooses by itself, the valid, matching rule of highest

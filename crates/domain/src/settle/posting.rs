@@ -2,12 +2,13 @@
 
 use crate::amount::{Amount, Percentage};
 use crate::caps::Claim;
+use crate::decision::{Decision, EntryType, OutOfRange, Reward, Verdict};
 use crate::inputs::Inputs;
 use crate::member::MemberStatus;
 use crate::rule_set::RuleSet;
 use crate::sale::Sale;
 
-use super::{Decision, EntryType, Line, OutOfRange, Reward, Verdict};
+use super::Line;
 
 /// The lines of everybody who takes something. Notes in the decisions what caps cut.
 pub(super) fn post(

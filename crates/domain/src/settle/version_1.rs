@@ -5,16 +5,14 @@
 
 use crate::amount::{Amount, sum};
 use crate::calculation::{Basis, Calculation, Compression, Level, Unilevel, Unqualified};
+use crate::decision::{Beneficiary, Decision, EntryType, OutOfRange, Reason, Reward, Verdict};
 use crate::inputs::{Inputs, Visit};
 use crate::member::MemberStatus;
 use crate::rule_set::RuleSet;
 use crate::sale::Sale;
 
 use super::choice::{self, Choice};
-use super::{
-    Beneficiary, Decision, EntryType, Line, OutOfRange, Reason, Reward, Settlement, Unrepeatable,
-    Unsettleable, Verdict,
-};
+use super::{Line, Settlement, Unrepeatable, Unsettleable};
 
 pub(super) fn settle(
     sale: &Sale,

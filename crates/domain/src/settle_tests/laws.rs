@@ -1,11 +1,14 @@
 //! The laws as properties over random plans of every type, sales and uplines.
 
+use chrono::TimeDelta;
 use proptest::prelude::*;
 use proptest::sample::select;
 
 use super::super::*;
 use super::{inputs, rule_set, sale};
 use crate::amount::Percentage;
+use crate::decision::Verdict;
+use crate::inputs::Visit;
 use crate::ladder::Rank;
 use crate::member::MemberStatus;
 use crate::reward_split::RewardSplit;

@@ -1,10 +1,11 @@
 //! What is written by binary COPY comes back as it was.
 
 use domain::amount::Amount;
+use domain::decision::EntryType;
 use domain::inputs::{Inputs, Visit};
 use domain::ladder::Rank;
 use domain::member::MemberStatus;
-use domain::settle::{EntryType, Line};
+use domain::settle::Line;
 use rust_decimal::Decimal;
 use store::settling::{self, LedgerLine, Outcome};
 use store::testing::World;
