@@ -108,9 +108,9 @@ impl Ladder {
     }
 
     /// Reads a ladder file: `ranks: [MEMBER, SILVER, GOLD]`.
-    pub fn from_yaml(yaml: &str) -> Result<Self, crate::plan::FileError> {
-        let file: LadderFile = crate::plan::read_yaml(yaml)?;
-        Self::new(file.ranks).map_err(|error| crate::plan::FileError::whole(&error))
+    pub fn from_yaml(yaml: &str) -> Result<Self, crate::yaml::FileError> {
+        let file: LadderFile = crate::yaml::read_yaml(yaml)?;
+        Self::new(file.ranks).map_err(|error| crate::yaml::FileError::whole(&error))
     }
 
     /// The ranks' names, lowest first.

@@ -40,3 +40,4 @@ pub mod scenario;
 pub mod schema;
 pub mod settle;
 pub mod text;
+pub mod yaml;

@@ -15,9 +15,10 @@ use crate::ladder::{Ladder, Rank};
 use crate::line;
 use crate::member::MemberStatus;
 use crate::period::Programme;
-use crate::plan::{FileError, PlanFile, read_yaml};
+use crate::plan::PlanFile;
 use crate::rule_set::RuleSet;
 use crate::text;
+use crate::yaml::{FileError, read_yaml};
 
 /// The namespace of members' ids.
 const MEMBER_NAMESPACE: Uuid = Uuid::from_u128(0x5ce0_a710_2d4b_5f1e_9c3a_6a6f_4c69_6e65);

@@ -1,7 +1,7 @@
 //! What scenarios refuse, and what each kind of wrong expectation says.
 
 use super::*;
-use crate::plan::FileError;
+use crate::yaml::FileError;
 
 const SCENARIO: &str = r#"
 scenario: test

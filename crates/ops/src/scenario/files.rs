@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
-use domain::plan::FileError;
 use domain::scenario::{PlanText, Scenario};
+use domain::yaml::FileError;
 
 use crate::input;
 
