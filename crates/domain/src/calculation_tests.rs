@@ -136,6 +136,11 @@ const REFUSED: &[(&str, &str, &str)] = &[
         "SILVER must be above GOLD",
     ),
     (
+        "{type: differential, rates: [{rank: GOLD, percentage: '1'}, {rank: GOLD, percentage: '2'}]}",
+        ".rates[1].rank",
+        "GOLD must be above GOLD",
+    ),
+    (
         "{type: differential, rates: [{rank: SILVER, percentage: '2'}, {rank: GOLD, percentage: '2'}]}",
         ".rates[1].percentage",
         "more than the 2.00 % of SILVER",
