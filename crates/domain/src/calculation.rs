@@ -18,9 +18,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use yaml_serde::Value;
 
-use crate::decision::{Decision, EntryType, OutOfRange};
+use crate::decision::{Decision, EntryType, OutOfRange, Reason};
 use crate::flaws::Compiler;
-use crate::ladder::NamedRank;
 
 pub use self::deal::Deal;
 pub use self::differential::{Differential, SellerRate};
@@ -29,7 +28,7 @@ pub use self::fixed::Fixed;
 pub use self::level::{Level, Rate};
 pub use self::pay::{Amounts, Basis, Worth};
 pub use self::tiers::{MarginalTiers, Tier, WholeTiers};
-pub use self::unilevel::{Compression, Unilevel, Unqualified};
+pub use self::unilevel::{COMPRESSION, Compression, Unilevel, Unqualified};
 
 /// Most levels that a plan can pay.
 pub const LEVELS_MAX: u8 = 64;
@@ -53,9 +52,21 @@ pub trait Calculate {
     /// How the offered or taken amount of a decision comes about, multiplication by multiplication.
     fn written_out(&self, deal: &Deal<'_>, decision: &Decision) -> Vec<String>;
 
-    /// The lowest rank that may take a level.
-    fn lowest_rank(&self, _level: u16) -> Option<NamedRank> {
+    /// Why somebody gets nothing, with what was compared, where this type knows more about a reason
+    /// than its name says. `rank` is the member's.
+    fn why_not(
+        &self,
+        _deal: &Deal<'_>,
+        _decision: &Decision,
+        _reason: Reason,
+        _rank: &str,
+    ) -> Option<String> {
         None
+    }
+
+    /// Its modes: what of it scenarios have to reach, kind and name.
+    fn modes(&self) -> Vec<(&'static str, &'static str)> {
+        Vec::new()
     }
 
     /// What it pays, for people who read the plan.
@@ -146,12 +157,6 @@ struct Misfit {
 }
 
 impl Calculation {
-    /// Whether it pays level by level.
-    #[must_use]
-    pub fn pays_levels(&self) -> bool {
-        matches!(self, Self::Unilevel(_))
-    }
-
     /// Reads and compiles a calculation of a plan file; what does not fit becomes a flaw.
     pub(crate) fn compile(mut written: Value, compiler: &mut Compiler<'_>) -> Option<Self> {
         let Some(fields) = written.as_mapping_mut() else {

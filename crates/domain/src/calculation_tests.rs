@@ -128,6 +128,11 @@ const REFUSED: &[(&str, &str, &str)] = &[
         ".point_value.EUR",
         "more than zero",
     ),
+    (
+        "{type: unilevel, point_value: {EUR: '1'}, levels: [{level: 1, percentage: '1'}]}",
+        ".point_value",
+        "belongs to `basis: volume`",
+    ),
     // differential
     ("{type: differential, rates: []}", ".rates", "at least one rate"),
     (

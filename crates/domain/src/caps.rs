@@ -101,16 +101,13 @@ impl Caps {
     #[must_use]
     pub fn apply(&self, sale: &Sale, rounding: Rounding, claims: &[Claim]) -> Option<Vec<Amount>> {
         let mut granted: Vec<Amount> = claims.iter().map(|claim| claim.money).collect();
-        if let Some(line) = &self.line
-            && let Some(most) = lower(&line.amount, line.percentage, sale, rounding)
-        {
+        let (line, all) = self.limits(sale, rounding);
+        if let Some(most) = line {
             for money in &mut granted {
                 *money = (*money).min(most);
             }
         }
-        if let Some(cap) = &self.sale
-            && let Some(most) = lower(&cap.amount, cap.percentage, sale, rounding)
-        {
+        if let (Some(most), Some(cap)) = (all, &self.sale) {
             let total = sum(granted.iter().copied())?;
             if total > most {
                 cut(cap.mode, most, total, rounding, claims, &mut granted)?;

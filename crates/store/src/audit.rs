@@ -3,6 +3,7 @@
 
 mod guards;
 
+use domain::decision::EntryType;
 use domain::inputs::Inputs;
 use domain::period::Period;
 pub use domain::recompute::{StoredLine, StoredOutcome};
@@ -168,10 +169,11 @@ pub struct Orphans {
 pub async fn orphans(conn: &mut PgConnection, limit: i64) -> Result<Orphans, StoreError> {
     let lines_without_outcome = sqlx::query_scalar!(
         "select distinct l.event_id from commission_ledger l
-          where l.entry_type = 'LEVEL_COMMISSION'
+          where l.entry_type::text = any($2)
             and not exists (select from commission_outcomes o where o.event_id = l.event_id)
           limit $1",
-        limit
+        limit,
+        &EntryType::ALL.map(|kind| kind.name().to_owned()),
     )
     .fetch_all(&mut *conn)
     .await?;

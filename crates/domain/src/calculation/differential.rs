@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::pay::{Basis, NoRate, Worth, equation};
+use super::pay::{self, Basis, NoRate, Worth, equation};
 use super::{Calculate, Deal, Description};
 use crate::amount::{Percentage, PointValue};
 use crate::decision::{Beneficiary, Decision, EntryType, OutOfRange, Reason, Reward, Verdict};
@@ -126,6 +126,7 @@ struct Floor {
 
 impl Differential {
     pub(super) fn compile(file: File, compiler: &mut Compiler<'_>) -> Self {
+        pay::check_point_value(file.basis, &file.point_value, compiler);
         compiler
             .require("rates", !file.rates.is_empty(), || "must list at least one rate".to_owned());
         let mut rates: Vec<RankRate> = Vec::with_capacity(file.rates.len());
@@ -363,8 +364,26 @@ impl Calculate for Differential {
         written
     }
 
-    fn lowest_rank(&self, _level: u16) -> Option<NamedRank> {
-        self.rates.first().map(|rate| rate.rank.clone())
+    fn why_not(
+        &self,
+        _deal: &Deal<'_>,
+        decision: &Decision,
+        reason: Reason,
+        rank: &str,
+    ) -> Option<String> {
+        let rate = |place: Option<usize>| place.and_then(|place| self.rates.get(place));
+        match reason {
+            Reason::UnderRank => Some(format!("rank {rank} is below {}", self.rates.first()?.rank)),
+            Reason::RateBelowTop => Some("nobody above has the highest rate".to_owned()),
+            Reason::NotHigher => {
+                let (own, below) = (rate(decision.rate)?, rate(decision.floor)?);
+                Some(format!(
+                    "the {} % of rank {rank} is not above the highest rate below, {} %",
+                    own.percentage, below.percentage
+                ))
+            }
+            _ => None,
+        }
     }
 
     fn describe(&self, _max_levels: u8) -> Description {

@@ -11,6 +11,7 @@ use super::one_person::{self, To};
 use super::pay::{self, Amounts, Basis, Worth};
 use super::{Calculate, Deal, Description};
 use crate::amount::{Percentage, PointValue};
+use crate::calendar;
 use crate::decision::{Decision, EntryType, OutOfRange, Reason};
 use crate::flaws::Compiler;
 use crate::sale::Currency;
@@ -73,6 +74,7 @@ pub struct FastStart {
 
 impl FastStart {
     pub(super) fn compile(file: File, compiler: &mut Compiler<'_>) -> Self {
+        pay::check_point_value(file.basis, &file.point_value, compiler);
         compiler.require("days", file.days > 0, || "must be at least 1".to_owned());
         compiler.require("", file.percentage.is_some() != file.amount.is_some(), || {
             "must have one of percentage and amount".to_owned()
@@ -148,6 +150,22 @@ impl Calculate for FastStart {
             written.push(self.worth().points_product(deal, points, decision.offered.points));
         }
         written
+    }
+
+    fn why_not(
+        &self,
+        deal: &Deal<'_>,
+        _decision: &Decision,
+        reason: Reason,
+        _rank: &str,
+    ) -> Option<String> {
+        let joined_at = deal.inputs.seller.joined_at.filter(|_| reason == Reason::OutsideWindow)?;
+        let elapsed = deal.sale.as_of.signed_duration_since(joined_at).num_days();
+        Some(format!(
+            "the seller joined {elapsed} days before the sale (at {}), not less than {} days",
+            calendar::rfc3339(joined_at),
+            self.days
+        ))
     }
 
     fn describe(&self, _max_levels: u8) -> Description {

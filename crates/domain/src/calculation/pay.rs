@@ -160,3 +160,14 @@ pub(super) fn check_amounts(at: &str, amounts: &Amounts, compiler: &mut Compiler
         });
     }
 }
+
+/// Point values that nothing is multiplied by are a mistake.
+pub(super) fn check_point_value(
+    basis: Basis,
+    point_value: &BTreeMap<Currency, PointValue>,
+    compiler: &mut Compiler<'_>,
+) {
+    compiler.require("point_value", point_value.is_empty() || basis == Basis::Volume, || {
+        "belongs to `basis: volume`; amounts are money already".to_owned()
+    });
+}

@@ -9,7 +9,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::one_person::{self, To};
-use super::pay::{Basis, NoRate, Worth, equation};
+use super::pay::{self, Basis, NoRate, Worth, equation};
 use super::{Calculate, Deal, Description};
 use crate::amount::{Amount, Exact, Percentage, PointValue};
 use crate::decision::{Decision, EntryType, OutOfRange, Reason, Reward};
@@ -92,6 +92,7 @@ impl WholeTiers {
 
 impl Tiers {
     fn compile(file: File, compiler: &mut Compiler<'_>) -> Self {
+        pay::check_point_value(file.basis, &file.point_value, compiler);
         compiler
             .require("tiers", !file.tiers.is_empty(), || "must list at least one tier".to_owned());
         let mut below: Option<Amount> = None;

@@ -16,14 +16,13 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::level::{Level, LevelFile, Take};
-use super::pay::{Basis, NoRate, Worth};
+use super::pay::{self, Basis, NoRate, Worth};
 use super::{Calculate, Deal, Description, deal};
 use crate::amount::PointValue;
 use crate::decision::{
     Beneficiary, Decision, EntryType, OutOfRange, Passage, Reason, Reward, Verdict,
 };
 use crate::flaws::Compiler;
-use crate::ladder::NamedRank;
 use crate::network::DEPTH_MAX;
 use crate::sale::Currency;
 
@@ -91,6 +90,9 @@ pub enum Unqualified {
     RollUp,
 }
 
+/// What compression is called among modes.
+pub const COMPRESSION: &str = "compression";
+
 impl Compression {
     /// Every mode with its name in plan files.
     pub const ALL: [(Self, &str); 3] =
@@ -107,6 +109,7 @@ impl Unqualified {
 
 impl Unilevel {
     pub(super) fn compile(file: File, compiler: &mut Compiler<'_>) -> Self {
+        pay::check_point_value(file.basis, &file.point_value, compiler);
         compiler.require("levels", !file.levels.is_empty(), || {
             "must list at least one level".to_owned()
         });
@@ -331,8 +334,27 @@ impl Calculate for Unilevel {
         }
     }
 
-    fn lowest_rank(&self, level: u16) -> Option<NamedRank> {
-        self.listed(level)?.lowest_rank()
+    fn why_not(
+        &self,
+        _deal: &Deal<'_>,
+        decision: &Decision,
+        reason: Reason,
+        rank: &str,
+    ) -> Option<String> {
+        match reason {
+            Reason::NoTier => Some(format!("the rule lists no level {}", decision.level)),
+            Reason::UnderRank => {
+                let lowest = self.listed(decision.level)?.lowest_rank()?;
+                Some(format!("rank {rank} is below {lowest}"))
+            }
+            Reason::RateBelowTop => Some(format!("the rate of rank {rank} is nothing")),
+            _ => None,
+        }
+    }
+
+    fn modes(&self) -> Vec<(&'static str, &'static str)> {
+        let compression = Compression::ALL.iter().filter(|(mode, _)| *mode == self.compression);
+        compression.map(|(_, name)| (COMPRESSION, *name)).collect()
     }
 
     fn describe(&self, max_levels: u8) -> Description {

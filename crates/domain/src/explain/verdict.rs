@@ -4,10 +4,9 @@ use rust_decimal::Decimal;
 
 use super::settled::Teller;
 use crate::amount::{Amount, Percentage};
-use crate::calculation::{Calculation, Deal};
+use crate::calculation::Deal;
 use crate::caps::CapMode;
 use crate::decision::{Beneficiary, Decision, EntryType, Passage, Reason, Reward, Verdict};
-use crate::inputs::Visit;
 use crate::member::MemberStatus;
 use crate::rule_set::Rule;
 use crate::settle::{Line, Settlement};
@@ -238,19 +237,18 @@ impl Teller<'_> {
         reason: Reason,
     ) -> String {
         let who = decision.beneficiary.as_ref();
-        let rank = || who.map_or_else(String::new, |who| self.ladder.name(who.visit.rank));
+        let rank = who.map_or_else(String::new, |who| self.ladder.name(who.visit.rank));
         let currency = self.sale.currency;
+        let calculation = rule.calculation.as_calculate();
+        if let Some(sentence) = calculation.why_not(deal, decision, reason, &rank) {
+            return sentence;
+        }
         match reason {
             Reason::Inactive => {
                 let status = who.map_or("unknown", |who| who.visit.status.name());
                 format!("the status was {status}; only ACTIVE members earn")
             }
-            Reason::UnderRank => {
-                let lowest = rule.calculation.as_calculate().lowest_rank(decision.level);
-                let lowest =
-                    lowest.map_or_else(|| "the lowest allowed".to_owned(), |rank| rank.name);
-                format!("rank {} is below {lowest}", rank())
-            }
+            Reason::UnderRank => format!("rank {rank} is below the lowest allowed"),
             Reason::Ineligible => {
                 let values =
                     |who: &Beneficiary| deal.why_ineligible(who, decision.level, self.ladder);
@@ -261,51 +259,18 @@ impl Teller<'_> {
                 // Inputs end with the last member who was visited, so they cannot say where.
                 level => format!("the upline ends below level {level}"),
             },
-            Reason::NoTier if rule.calculation.pays_levels() => {
-                format!("the rule lists no level {}", decision.level)
-            }
             Reason::NoTier => "the sale is below the first tier".to_owned(),
             Reason::Zero => "the share rounds to zero".to_owned(),
-            Reason::RateBelowTop if who.is_none() => "nobody above has the highest rate".to_owned(),
-            Reason::RateBelowTop => format!("the rate of rank {} is nothing", rank()),
-            Reason::NotHigher => not_higher(rule, decision, &rank()),
+            Reason::RateBelowTop => "a higher rank would get more".to_owned(),
+            Reason::NotHigher => {
+                format!("the rate of rank {rank} is not above the highest one below")
+            }
             Reason::Counted => {
                 "the seller's own rate counts, but is not paid by this rule".to_owned()
             }
-            Reason::OutsideWindow => self.window_sentence(rule, &self.inputs.seller),
+            Reason::OutsideWindow => "the seller joined too long before the sale".to_owned(),
             Reason::NoRate => format!("the rule says nothing about {currency}"),
             Reason::Capped => "a cap of the plan cuts it".to_owned(),
         }
-    }
-
-    fn window_sentence(&self, rule: &Rule, seller: &Visit) -> String {
-        let Some(joined_at) = seller.joined_at else {
-            return "nobody knows when the seller joined".to_owned();
-        };
-        let days = self.sale.as_of.signed_duration_since(joined_at).num_days();
-        let joined = crate::calendar::rfc3339(joined_at);
-        match &rule.calculation {
-            Calculation::FastStart(fast) => format!(
-                "the seller joined {days} days before the sale (at {joined}), not less than {} days",
-                fast.days
-            ),
-            _ => format!("the seller joined {days} days before the sale (at {joined})"),
-        }
-    }
-}
-
-/// The two rates that were compared.
-fn not_higher(rule: &Rule, decision: &Decision, rank: &str) -> String {
-    let rates = match &rule.calculation {
-        Calculation::Differential(differential) => differential.rates.as_slice(),
-        _ => &[],
-    };
-    let rate = |place: Option<usize>| place.and_then(|place| rates.get(place));
-    match (rate(decision.rate), rate(decision.floor)) {
-        (Some(own), Some(below)) => format!(
-            "the {} % of rank {rank} is not above the highest rate below, {} %",
-            own.percentage, below.percentage
-        ),
-        _ => format!("the rate of rank {rank} is not above the highest one below"),
     }
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::read::{PlanOrigin, Scenario};
 use super::run::{Outcome, Run, Settled};
 use super::steps::StepKind;
-use crate::calculation::{Calculation, Compression};
+use crate::calculation::{COMPRESSION, Calculation, Compression};
 use crate::caps::CapMode;
 use crate::condition::{Condition, OPERATORS};
 use crate::decision::{Passage, Reason, Verdict};
@@ -140,11 +140,9 @@ impl Reached {
             let rule = &rule_set.rules[chosen.rule];
             self.operators(rule.eligibility.as_ref());
             self.reached.insert(Subject::Calculation(rule.calculation.type_name()));
-            if let Calculation::Unilevel(unilevel) = &rule.calculation {
-                let modes =
-                    Compression::ALL.iter().filter(|(mode, _)| *mode == unilevel.compression);
-                self.reached.extend(modes.map(|(_, name)| Subject::Compression(name)));
-            }
+            let modes = rule.calculation.as_calculate().modes().into_iter();
+            let compression = modes.filter(|(kind, _)| *kind == COMPRESSION);
+            self.reached.extend(compression.map(|(_, name)| Subject::Compression(name)));
         }
         for decision in &settlement.decisions {
             let reasons = decision.breakage().map(|(reason, _)| Subject::Reason(reason.name()));

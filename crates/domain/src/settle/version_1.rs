@@ -1,7 +1,8 @@
 //! Version 1 of the arithmetic, kept as it was: a percentage for each level of the upline.
 //!
-//! Nothing here changes any more. Outcomes that carry this version were made by it and are verified
-//! and explained by it.
+//! Nothing here changes any more: outcomes that carry this version were made by it, and are verified
+//! and explained by it. It shares with its successor the choice of rules, conditions and the one
+//! rounding; whoever corrects those gives this version a copy of them as they were.
 
 use crate::amount::{Amount, sum};
 use crate::calculation::{Basis, Calculation, Compression, Level, Unilevel, Unqualified};
@@ -24,6 +25,12 @@ pub(super) fn settle(
     }
     if rules.caps.is_some() {
         return Err(Unrepeatable::BeyondVersion1("caps"));
+    }
+    if rules.rules.iter().any(|rule| rule.eligibility.is_some()) {
+        return Err(Unrepeatable::BeyondVersion1("eligibility"));
+    }
+    if inputs.split.is_some() {
+        return Err(Unrepeatable::BeyondVersion1("reward splits"));
     }
     let Choice { chosen, unmatched_components } = choice::choose(sale, inputs, rules)?;
     let mut decisions = Vec::new();

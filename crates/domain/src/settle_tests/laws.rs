@@ -279,7 +279,7 @@ proptest! {
     /// L6: for each sale and rule, paid + breakage = offered, to the last digit, whatever is
     /// compressed, rolled up, capped, split or rounded on the way. Nobody is paid less than nothing.
     #[test]
-    fn l6_paid_and_breakage_are_what_was_offered(
+    fn l6_paid_and_breakage_are_what_rules_of_every_type_offered(
         plan in random_plan(), sale in random_sale(), inputs in random_inputs(),
     ) {
         let settlement = settle(&sale, &inputs, &plan.compile()).unwrap();
@@ -462,6 +462,62 @@ fn unknown_arithmetic_is_not_guessed() {
     assert_eq!(refused(3), Unrepeatable::Semantics(3));
     assert_eq!(refused(0), Unrepeatable::Semantics(0));
     assert_eq!(refused(1), Unrepeatable::BeyondVersion1("fixed"));
+}
+
+/// What version 1 never knew, it does not guess about.
+#[test]
+fn version_1_knows_only_what_it_knew() {
+    let plan = |more: &str, rule: &str, calculation: &str| {
+        rule_set(&format!(
+            "plan: p\nversion: v\nvalid_from: 2023-05-01\n{more}\nrules:\n  - id: r\n    component: c\n    \
+             {rule}\n    calculation: {{type: unilevel, {calculation}}}"
+        ))
+    };
+    let levels = "levels: [{level: 1, percentage: '1'}]";
+    let (sale, sponsored) = (sale("1"), inputs(&[(0, MemberStatus::Active)]));
+    let by = |rules: &RuleSet| settle_as(1, &sale, &sponsored, rules).map(|one| one.lines.len());
+    assert_eq!(by(&plan("", "", levels)), Ok(1));
+    let eligibility = "eligibility: {field: beneficiary.rank, op: '=', value: GOLD}";
+    for (rules, beyond) in [
+        (plan("caps: {line: {percentage: '1'}}", "", levels), "caps"),
+        (plan("", eligibility, levels), "eligibility"),
+        (plan("", "", &format!("compression: standard, {levels}")), "such levels"),
+        (plan("", "", &format!("unqualified: roll_up, {levels}")), "such levels"),
+        (plan("", "", "levels: [{level: 0, percentage: '1'}]"), "such levels"),
+        (plan("", "", "levels: [{level: 1, amount: {CZK: '1'}}]"), "such levels"),
+        (
+            plan("", "", &format!("basis: volume, point_value: {{CZK: '2'}}, {levels}")),
+            "such levels",
+        ),
+    ] {
+        assert_eq!(by(&rules), Err(Unrepeatable::BeyondVersion1(beyond)));
+    }
+    let shared = Inputs { split: Some(RewardSplit::default()), ..sponsored };
+    let refused = settle_as(1, &sale, &shared, &plan("", "", levels)).unwrap_err();
+    assert_eq!(refused, Unrepeatable::BeyondVersion1("reward splits"));
+}
+
+/// An outcome as an earlier release stored it: the bytes of its inputs and the content of its rule
+/// set are literals, and so are its lines.
+#[test]
+fn l9_an_outcome_of_version_1_is_repeated_to_the_cent() {
+    let content = r#"{"plan":"retail","version":"2023-05","name":"retail","source_types":["PRODUCT"],"valid_from":"2023-04-30T22:00:00Z","max_levels":3,"rounding":{"scale":4,"mode":"half_away_from_zero"},"rules":[{"id":"base","component":"base","name":"base","valid_from":"2023-04-30T22:00:00Z","valid_to":null,"priority":0,"condition":{"field":"sale.currency","op":"in","value":["CZK","EUR"]},"calculation":{"type":"unilevel","basis":"amount","compression":"none","levels":[{"level":1,"percentage":"3.00","career_points_percentage":"10.00","min_rank":null},{"level":2,"percentage":"1.50","career_points_percentage":"0.00","min_rank":{"name":"SILVER","place":1}},{"level":5,"percentage":"1.00","career_points_percentage":"0.00","min_rank":null}]}}]}"#;
+    // The format, then id, rank and status of the seller, a MEMBER, a SILVER, and an INACTIVE one.
+    let visit = |id: u8, rank: u8, status: u8| [[0; 15].as_slice(), &[id, rank, status]].concat();
+    let packed = [vec![1], visit(9, 0, 0), visit(1, 0, 0), visit(2, 1, 0), visit(3, 1, 1)].concat();
+    let (rules, inputs) =
+        (RuleSet::from_content(content).unwrap(), Inputs::unpack(&packed).unwrap());
+    let settlement = settle_as(1, &sale("60000.01"), &inputs, &rules).unwrap();
+    let lines: Vec<_> = settlement.lines.iter().map(facts).collect();
+    let amount = |text| Amount::parse(text).unwrap();
+    let line = |id, level, money, points| {
+        let kind = EntryType::LevelCommission;
+        (Uuid::from_u128(id), kind, level, level, amount(money), amount(points))
+    };
+    assert_eq!(lines, [line(1, 1, "1800.0003", "6000.001"), line(2, 2, "900.0002", "0")]);
+    assert!(settlement.breakage.is_zero());
+    let verdicts: Vec<_> = settlement.decisions.iter().map(Decision::reason_name).collect();
+    assert_eq!(verdicts, [None, None, Some("no_tier")], "levels 1 to 3 are visited");
 }
 
 prop_compose! {

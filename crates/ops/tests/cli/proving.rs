@@ -1,6 +1,7 @@
 //! `verify`, `explain` and `ledger export`: what was paid can be computed again, and damage shows.
 
 use domain::amount::Amount;
+use domain::decision::EntryType;
 use domain::ladder::Rank;
 use domain::member::MemberStatus;
 use domain::sale::{self, OrderKind, SaleLine, SourceType};
@@ -191,6 +192,19 @@ async fn l9_verify_finds_every_kind_of_damage() {
         let (proved, said) = lineage(&world, &["verify"]).await;
         assert!(!proved, "not found: {damage}\n{said}");
         execute(&world, repair).await;
+    }
+    for kind in EntryType::ALL {
+        let name = kind.name();
+        let stray = format!(
+            "insert into commission_ledger (event_id, member_id, earned_period, posted_period, rule_id, \
+             entry_type, line, level, depth, currency, amount, career_points) values \
+             (gen_random_uuid(), gen_random_uuid(), '2026-11-01', '2026-11-01', 1, '{name}', 0, 1, 1, \
+             'EUR', 5, 0)"
+        );
+        execute(&world, &stray).await;
+        assert!(!lineage(&world, &["verify"]).await.0, "{name} without an outcome");
+        execute(&world, "delete from commission_ledger_2026_11 where amount = 5").await;
+        assert!(lineage(&world, &["verify"]).await.0, "whole after {name}");
     }
     execute(&world, "delete from commission_outcomes where event_id = (select event_id from commission_outcomes limit 1)").await;
     assert!(!lineage(&world, &["verify"]).await.0, "lines without an outcome");
