@@ -1,10 +1,12 @@
 //! Conditions as they are written, in plan files and in stored rule sets.
 
-use schemars::JsonSchema;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 use thiserror::Error;
 
-use super::{Comparison, Condition, DEPTH_MAX, Field, Kind, NODES_MAX, Scope, Test, VALUES_MAX};
+use super::{
+    Comparison, Condition, DEPTH_MAX, Field, Kind, NODES_MAX, OPERATORS, Scope, Test, VALUES_MAX,
+};
 use crate::amount::Amount;
 use crate::ladder::{Ladder, NamedRank};
 use crate::sale::{BuyerType, Currency, OrderKind, SourceType};
@@ -14,7 +16,7 @@ use crate::{member::MemberStatus, text};
 /// `value`).
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-#[schemars(rename = "Condition")]
+#[schemars(rename = "Condition", transform = one_form)]
 pub struct Written {
     /// Every one holds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -27,14 +29,33 @@ pub struct Written {
     pub not: Option<Box<Written>>,
     /// What is compared, such as `sale.amount`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "field_names")]
     pub field: Option<String>,
     /// `= != < <= > >= in not_in between`; texts know `= != in not_in` only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "operators")]
     pub op: Option<String>,
     /// What it is compared with: one text, or a list for `in`, `not_in` and `between`. Numbers in
     /// quotes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub value: Option<Operand>,
+}
+
+/// Editors complete the fields' names.
+fn field_names(_: &mut SchemaGenerator) -> Schema {
+    let names: Vec<&str> = Field::ALL.iter().map(|field| field.name()).collect();
+    json_schema!({ "type": "string", "enum": names })
+}
+
+fn operators(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({ "type": "string", "enum": OPERATORS })
+}
+
+/// A condition has one of four forms.
+fn one_form(schema: &mut Schema) {
+    let forms = [vec!["all"], vec!["any"], vec!["not"], vec!["field", "op", "value"]];
+    let forms = forms.map(|required| serde_json::json!({ "required": required }));
+    schema.insert("oneOf".to_owned(), forms.to_vec().into());
 }
 
 /// What a field is compared with.

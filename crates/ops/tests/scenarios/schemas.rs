@@ -102,3 +102,50 @@ fn what_the_program_refuses_does_not_fit_either() {
         assert!(scenario.complaint(&document).is_some(), "{pointer}: {wrong}");
     }
 }
+
+#[test]
+fn a_plan_that_the_program_refuses_does_not_fit_either() {
+    let plan = Checker::new("plan");
+    let document = json!({
+        "plan": "p", "version": "1", "valid_from": "2023-05-01", "max_levels": 5,
+        "rounding": {"scale": 2, "mode": "half_even"},
+        "caps": {"sale": {"percentage": "40", "mode": "pro_rata"}},
+        "rules": [
+            {"id": "a", "component": "a",
+             "condition": {"all": [{"field": "sale.amount", "op": ">=", "value": "5"}]},
+             "eligibility": {"field": "beneficiary.rank", "op": "in", "value": ["GOLD"]},
+             "calculation": {"type": "unilevel", "compression": "dynamic",
+                             "levels": [{"level": 1, "percentage": "3.00"}]}},
+            {"id": "b", "component": "b",
+             "calculation": {"type": "fixed", "to": "sponsor", "amount": {"EUR": "5"}}},
+        ],
+    });
+    assert_eq!(plan.complaint(&document), None);
+    let rule = "/rules/0/calculation";
+    for (pointer, wrong) in [
+        ("/plan".to_owned(), Value::Null),
+        ("/valid_from".to_owned(), json!(2023)),
+        ("/max_levels".to_owned(), json!("5")),
+        ("/rounding/mode".to_owned(), json!("bankers")),
+        ("/caps/sale/mode".to_owned(), json!("first_come")),
+        ("/caps/sale".to_owned(), json!({"percentage": "40"})),
+        ("/rules/0/condition".to_owned(), json!({"every": []})),
+        ("/rules/0/condition".to_owned(), json!({"all": [], "any": []})),
+        ("/rules/0/condition/all/0/field".to_owned(), json!("sale.colour")),
+        ("/rules/0/condition/all/0/op".to_owned(), json!("=>")),
+        ("/rules/0/condition/all/0/value".to_owned(), json!(5)),
+        ("/rules/0/eligibility".to_owned(), json!({"field": "beneficiary.rank"})),
+        (format!("{rule}/type"), json!("binary")),
+        (format!("{rule}/compression"), json!("full")),
+        (format!("{rule}/levels/0/percentage"), json!(3)),
+        (format!("{rule}/levels/0/percentage"), json!("101")),
+        (format!("{rule}/levels/0"), json!({"level": 1, "percentage": "1", "minrank": "GOLD"})),
+        ("/rules/1/calculation/to".to_owned(), json!("nobody")),
+        ("/rules/1/calculation/amount/EUR".to_owned(), json!(5)),
+        ("/rules/1/calculation".to_owned(), json!({"type": "fixed", "to": "sponsor"})),
+    ] {
+        let mut document = document.clone();
+        *document.pointer_mut(&pointer).unwrap() = wrong.clone();
+        assert!(plan.complaint(&document).is_some(), "{pointer}: {wrong}");
+    }
+}
