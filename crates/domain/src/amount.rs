@@ -281,7 +281,7 @@ macro_rules! decimal_text_schema {
 decimal_text_schema!(
     Amount,
     "An exact decimal in quotes: up to 16 digits before the point and 4 after.",
-    "^-?[0-9]{1,16}(\\.[0-9]{1,4})?$"
+    "^[0-9]{1,16}(\\.[0-9]{1,4})?$"
 );
 decimal_text_schema!(
     Percentage,

@@ -29,6 +29,7 @@ pub struct PlanFile {
     pub valid_from: NaiveDate,
     /// Levels that are paid at most.
     #[serde(default = "default_max_levels")]
+    #[schemars(range(min = 1, max = 64))]
     pub max_levels: u8,
     /// How amounts are rounded.
     #[serde(default)]
@@ -37,6 +38,7 @@ pub struct PlanFile {
     #[serde(default)]
     pub caps: Option<Caps>,
     /// What is paid.
+    #[schemars(length(min = 1, max = 500))]
     pub rules: Vec<RuleFile>,
 }
 

@@ -5,6 +5,8 @@ use thiserror::Error;
 
 /// Largest plan, ladder or scenario file that is read, in bytes.
 pub const FILE_SIZE_MAX: usize = 1 << 20;
+/// Deepest nesting of brackets that is read.
+const NESTING_MAX: usize = 200;
 
 /// Where and why a YAML file cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -39,8 +41,14 @@ impl std::fmt::Display for FileError {
 
 /// Reads a YAML document, naming line and path of what does not fit.
 pub(crate) fn read_yaml<T: DeserializeOwned>(yaml: &str) -> Result<T, FileError> {
+    // Some editors begin a file with a mark of its byte order.
+    let yaml = yaml.strip_prefix('\u{feff}').unwrap_or(yaml);
     if yaml.len() > FILE_SIZE_MAX {
         return Err(FileError::whole(&format!("the file is larger than {FILE_SIZE_MAX} bytes")));
+    }
+    if is_too_deep(yaml) {
+        let message = format!("has more than {NESTING_MAX} brackets inside one another");
+        return Err(FileError::whole(&message));
     }
     serde_path_to_error::deserialize(yaml_serde::Deserializer::from_str(yaml)).map_err(|error| {
         let path = error.path().to_string();
@@ -52,4 +60,41 @@ pub(crate) fn read_yaml<T: DeserializeOwned>(yaml: &str) -> Result<T, FileError>
         let message = text.strip_prefix(&format!("{path}: ")).unwrap_or(text).to_owned();
         FileError { path, line, message }
     })
+}
+
+/// Whether brackets are nested so deep that reading would take minutes before it is refused.
+/// Brackets in texts count too: nobody writes so many that are not closed.
+fn is_too_deep(yaml: &str) -> bool {
+    let mut depth = 0_usize;
+    yaml.bytes().any(|byte| {
+        match byte {
+            b'{' | b'[' => depth += 1,
+            b'}' | b']' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        depth > NESTING_MAX
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_byte_order_mark_is_no_part_of_the_document() {
+        let read = read_yaml::<Vec<u8>>("\u{feff}[1, 2]");
+        assert_eq!(read, Ok(vec![1, 2]));
+    }
+
+    #[test]
+    fn what_is_nested_beyond_sense_is_refused_at_once() {
+        let nested = |depth: usize| {
+            let text = format!("{}{}", "[".repeat(depth), "]".repeat(depth));
+            read_yaml::<serde::de::IgnoredAny>(&text).map(drop).unwrap_err().message
+        };
+        assert!(nested(400_000).contains("brackets inside one another"));
+        assert!(nested(NESTING_MAX + 1).contains("brackets inside one another"));
+        let wide = format!("[{}]", vec!["[1]"; 1_000].join(","));
+        assert!(read_yaml::<serde::de::IgnoredAny>(&wide).is_ok());
+    }
 }

@@ -13,6 +13,7 @@ use super::{AMOUNT_SCALE, Amount, PERCENTAGE_SCALE, Percentage, PointValue};
 pub struct Rounding {
     /// Decimals that remain, 0 to 4.
     #[serde(default = "default_scale")]
+    #[schemars(range(max = 4))]
     pub scale: u32,
     /// What happens to the rest.
     #[serde(default)]

@@ -33,6 +33,7 @@ pub struct File {
     #[schemars(with = "BTreeMap<String, PointValue>")]
     pub point_value: BTreeMap<Currency, PointValue>,
     /// A rate for each rank, or a higher one. They rise with the rank.
+    #[schemars(length(min = 1))]
     pub rates: Vec<RankRateFile>,
     /// What the seller's own rate does.
     #[serde(default)]
@@ -113,6 +114,7 @@ pub struct EqualRank {
     /// Share of the basis.
     pub percentage: Percentage,
     /// How many of them, above each rate that was reached.
+    #[schemars(range(min = 1))]
     pub depth: u8,
 }
 

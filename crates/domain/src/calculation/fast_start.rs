@@ -19,9 +19,10 @@ use crate::sale::Currency;
 /// A fast-start bonus in a plan file.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-#[schemars(rename = "FastStart")]
+#[schemars(rename = "FastStart", transform = pay::percentage_or_amount)]
 pub struct File {
     /// How many days of 24 hours from the seller's joining on.
+    #[schemars(range(min = 1))]
     pub days: u16,
     /// Who is paid; the sponsor when absent.
     #[serde(default = "sponsor")]

@@ -1,6 +1,6 @@
 //! What one level of a unilevel rule gets, and who may take it.
 
-use schemars::JsonSchema;
+use schemars::{JsonSchema, Schema};
 use serde::{Deserialize, Serialize};
 
 use super::pay::{self, Amounts, NoRate, Worth};
@@ -13,12 +13,14 @@ use crate::ladder::{NamedRank, Rank};
 /// One entry of `levels` in a plan file: a level, or several with `through`.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-#[schemars(rename = "Level")]
+#[schemars(rename = "Level", transform = one_pay)]
 pub struct LevelFile {
     /// 1 is the seller's sponsor, 0 the seller.
+    #[schemars(range(max = 64))]
     pub level: u8,
     /// The last of several levels that get the same.
     #[serde(default)]
+    #[schemars(range(max = 64))]
     pub through: Option<u8>,
     /// Share of the basis, in money.
     #[serde(default)]
@@ -38,10 +40,15 @@ pub struct LevelFile {
     pub min_rank: Option<String>,
 }
 
+/// A level is paid in one of three ways.
+fn one_pay(schema: &mut Schema) {
+    pay::one_of(schema, &["percentage", "amount", "rates"]);
+}
+
 /// What members of a rank, or a higher one, get.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-#[schemars(rename = "Rate")]
+#[schemars(rename = "Rate", transform = pay::percentage_or_amount)]
 pub struct RateFile {
     /// The lowest rank that it is for.
     pub rank: String,

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use schemars::JsonSchema;
+use schemars::{JsonSchema, Schema};
 use serde::{Deserialize, Serialize};
 
 use super::Deal;
@@ -170,4 +170,16 @@ pub(super) fn check_point_value(
     compiler.require("point_value", point_value.is_empty() || basis == Basis::Volume, || {
         "belongs to `basis: volume`; amounts are money already".to_owned()
     });
+}
+
+/// In the schema: exactly one of these fields is given.
+pub(super) fn one_of(schema: &mut Schema, fields: &[&str]) {
+    let forms: Vec<serde_json::Value> =
+        fields.iter().map(|field| serde_json::json!({ "required": [field] })).collect();
+    schema.insert("oneOf".to_owned(), forms.into());
+}
+
+/// In the schema: a percentage, or fixed amounts.
+pub(super) fn percentage_or_amount(schema: &mut Schema) {
+    one_of(schema, &["percentage", "amount"]);
 }

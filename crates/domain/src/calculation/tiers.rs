@@ -32,6 +32,7 @@ pub struct File {
     #[schemars(with = "BTreeMap<String, PointValue>")]
     pub point_value: BTreeMap<Currency, PointValue>,
     /// The tiers, lowest first. Below the first one nothing is paid.
+    #[schemars(length(min = 1))]
     pub tiers: Vec<Tier>,
 }
 

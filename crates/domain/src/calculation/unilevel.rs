@@ -45,6 +45,7 @@ pub struct File {
     #[serde(default)]
     pub unqualified: Unqualified,
     /// What each level gets. A level that is not listed gets nothing.
+    #[schemars(length(min = 1))]
     pub levels: Vec<LevelFile>,
 }
 
@@ -325,6 +326,9 @@ impl Calculate for Unilevel {
 
     fn written_out(&self, deal: &Deal<'_>, decision: &Decision) -> Vec<String> {
         let Some(level) = self.listed(decision.level) else { return Vec::new() };
+        if let Ok(Err(NoRate)) = level.offer(deal, self.worth()) {
+            return Vec::new();
+        }
         match decision.verdict {
             Verdict::Paid(taken) => level.written_out(deal, self.worth(), decision.rate, taken),
             Verdict::NotPaid(_) if level.rates.is_empty() => {
