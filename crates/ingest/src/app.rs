@@ -67,6 +67,8 @@ pub(crate) fn router(app: App) -> Router {
         .route("/v1/members/{id}/above/{other}", get(members::relations::above))
         .route("/v1/members/{id}/history", get(members::history::get))
         .route("/v1/members/{id}/statement", get(members::statement::get))
+        .route("/v1/members/{id}/balance", get(members::account::balance))
+        .route("/v1/members/{id}/ledger", get(members::account::ledger))
         .route("/v1/members/{id}/reward-split", get(members::reward_split::get))
         .route_layer(needs(Scope::Read));
     let open = Router::new()

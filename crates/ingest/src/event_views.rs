@@ -5,7 +5,7 @@ mod sale;
 use axum::Json;
 use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::extract::{Path, Query, State};
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, NaiveDate, Utc};
 use domain::amount::Amount;
 use domain::explain::Explanation;
 use domain::period::Period;
@@ -193,21 +193,6 @@ async fn view(app: &App, id: Uuid, explain: bool) -> Result<Json<EventView>, Pro
 
 impl EventView {
     fn new(event: EventDetail, lines: Vec<ledger::Entry>) -> Result<Self, Problem> {
-        let month = |day| Period::containing(day).to_string();
-        let line = |entry: ledger::Entry| LineView {
-            line: entry.line,
-            member_id: entry.member_id,
-            kind: entry.entry_type,
-            level: entry.level,
-            depth: entry.depth,
-            rule: entry.rule,
-            amount: entry.amount,
-            currency: entry.currency,
-            career_points: entry.career_points,
-            earned_period: month(entry.earned_period),
-            posted_period: month(entry.posted_period),
-            posted_at: entry.posted_at,
-        };
         let details = event.details;
         Ok(Self {
             event_id: event.id,
@@ -239,10 +224,34 @@ impl EventView {
             }),
             settled_at: event.settled_at,
             breakage: event.breakage,
-            lines: lines.into_iter().map(line).collect(),
+            lines: lines.into_iter().map(LineView::from).collect(),
             explanation: None,
         })
     }
+}
+
+impl From<ledger::Entry> for LineView {
+    fn from(entry: ledger::Entry) -> Self {
+        Self {
+            line: entry.line,
+            member_id: entry.member_id,
+            kind: entry.entry_type,
+            level: entry.level,
+            depth: entry.depth,
+            rule: entry.rule,
+            amount: entry.amount,
+            currency: entry.currency,
+            career_points: entry.career_points,
+            earned_period: month(entry.earned_period),
+            posted_period: month(entry.posted_period),
+            posted_at: entry.posted_at,
+        }
+    }
+}
+
+/// A period by its first day, as the API writes it.
+fn month(first_day: NaiveDate) -> String {
+    Period::containing(first_day).to_string()
 }
 
 /// Where to go on in the feed.

@@ -1,5 +1,6 @@
 //! Members as the API shows them, and `POST /v1/members`.
 
+pub(crate) mod account;
 pub(crate) mod changes;
 pub(crate) mod history;
 pub(crate) mod moves;

@@ -1,11 +1,16 @@
 //! Reading the ledger, and making its partitions.
 
+mod account;
+
 use chrono::{DateTime, NaiveDate, Utc};
 use domain::amount::Amount;
 use futures_util::{Stream, StreamExt, TryStreamExt};
 use sqlx::PgConnection;
 use uuid::Uuid;
 
+pub use self::account::{
+    Account, AccountLine, AccountPage, AccountPosition, Balance, balance, page,
+};
 use crate::StoreError;
 use crate::settling::stored_amount;
 

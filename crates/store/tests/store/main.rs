@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 #![expect(clippy::cast_possible_wrap, reason = "tests count to a few thousand")]
 
+mod account;
 mod append_only;
 mod applying;
 mod feed;
