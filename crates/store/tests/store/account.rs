@@ -1,7 +1,8 @@
 //! Pages of a member's ledger lines, while lines are written.
 
 use domain::amount::Amount;
-use domain::settle::{EntryType, Line};
+use domain::decision::EntryType;
+use domain::settle::Line;
 use sqlx::PgConnection;
 use store::ledger::{self, AccountPage};
 use store::settling::{self, LedgerLine, Outcome};
