@@ -5,6 +5,7 @@ use sqlx::PgConnection;
 use uuid::Uuid;
 
 use crate::StoreError;
+use crate::plans::ChangedTimes;
 
 /// A failed attempt, as the worker judged it.
 #[derive(Clone, Debug)]
@@ -107,19 +108,32 @@ pub async fn revive_all_enrolled(conn: &mut PgConnection) -> Result<Vec<Uuid>, S
     Ok(revived)
 }
 
-/// Makes the events due at once that failed for lack of rules, dead ones too: a plan was applied.
-pub async fn revive_unpriced(
+/// Makes the events due at once that failed for lack of rules, dead ones too, if their moment lies in
+/// the times in which the rules have changed.
+pub(crate) async fn revive_unpriced(
     conn: &mut PgConnection,
     causes: &[String],
+    changed: &ChangedTimes,
 ) -> Result<Vec<Uuid>, StoreError> {
     let revived = sqlx::query_scalar!(
         r#"
-        update event_failures
+        update event_failures f
            set state = 'retrying', attempts = 1, next_attempt_at = now()
          where cause = any($1) and state <> 'discarded'
+           and exists (select
+                         from events e
+                         join unnest($2::text[], $3::timestamptz[], $4::timestamptz[])
+                              as changed (source_type, begins, ends)
+                           on e.source_type::text = changed.source_type
+                          and e.as_of >= changed.begins
+                          and e.as_of < coalesce(changed.ends, 'infinity')
+                        where e.id = f.event_id)
         returning event_id
         "#,
         causes,
+        &changed.source_types,
+        &changed.begins,
+        &changed.ends as &[Option<DateTime<Utc>>],
     )
     .fetch_all(conn)
     .await?;

@@ -13,6 +13,7 @@ use uuid::Uuid;
 use crate::locks::{self, Lock};
 use crate::{StoreError, failures};
 
+pub(crate) use self::repricing::ChangedTimes;
 pub use self::repricing::Repricing;
 pub use self::retire::{Retire, RetireError, Retired, RetiredPlan, retire, retirements};
 
@@ -134,17 +135,18 @@ pub async fn apply(
     }
     let book = rule_book(conn).await?;
     book.check_addition(rule_set)?;
-    if let Some(repricing) = repricing::find(conn, &book, &book.with_draft(rule_set)).await? {
+    let changed = ChangedTimes::between(&book, &book.with_draft(rule_set));
+    if let Some(repricing) = changed.settled(conn).await? {
         let (plan, version) = (rule_set.plan.clone(), rule_set.version.clone());
         return Err(ApplyError::Repricing { plan, version, repricing });
     }
     let number = insert(conn, application, &content, hash).await?;
-    Ok(Applied::New { number, revived: revive(conn).await? })
+    Ok(Applied::New { number, revived: revive(conn, &changed).await? })
 }
 
-/// Revives the events that failed by the rules as they were.
-async fn revive(conn: &mut PgConnection) -> Result<Vec<Uuid>, StoreError> {
-    failures::revive_unpriced(conn, &REPAIRED_CAUSES.map(str::to_owned)).await
+/// Revives the events that failed by the rules as they were and are priced by others now.
+async fn revive(conn: &mut PgConnection, changed: &ChangedTimes) -> Result<Vec<Uuid>, StoreError> {
+    failures::revive_unpriced(conn, &REPAIRED_CAUSES.map(str::to_owned), changed).await
 }
 
 async fn insert(

@@ -80,8 +80,16 @@ pub(super) async fn run(format: Format, database: &DatabaseArgs) -> anyhow::Resu
             "file",
         ];
         let mut text = output::table(&header, &[2, 6], rows.collect());
-        let retired = retirements.iter().map(|retired| {
-            format!("Plan {} is retired {}\n", retired.plan, sentence(retired, &calendar))
+        // A retirement that a later version took back ends nothing, or the version before it only.
+        let ended = |version: &Listed| retirement_of(&version.rule_set, &book, &retirements);
+        let retired = listed.iter().filter_map(|version| Some((version, ended(version)?)));
+        let retired = retired.map(|(version, retired)| {
+            let rules = &version.rule_set;
+            let (plan, version) = (&rules.plan, &rules.version);
+            format!(
+                "Plan {plan}: version {version} ends by retirement {}\n",
+                sentence(retired, &calendar)
+            )
         });
         text.extend(retired);
         text

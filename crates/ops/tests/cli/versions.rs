@@ -151,7 +151,12 @@ async fn a_plan_is_retired_from_a_local_day_on() {
     assert_eq!(listed[0]["reason"], "start");
     let file_hash = listed[0]["file_hash"].as_str().unwrap().to_owned();
     let table = plan(&world, &["list"]).await.out;
-    assert!(table.contains("Plan retail is retired from 2023-03-26 on: decided "), "{table}");
+    assert!(
+        table.contains(
+            "Plan retail: version 2023-01 ends by retirement from 2023-03-26 on: decided "
+        ),
+        "{table}"
+    );
     assert!(table.contains("start") && table.contains(&file_hash[..12]), "{table}");
     let shown = plan(&world, &["show", "retail"]).await.out;
     assert!(shown.contains("until 2023-03-26 (exclusive)"), "{shown}");

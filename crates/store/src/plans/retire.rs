@@ -6,7 +6,7 @@ use sqlx::PgConnection;
 use thiserror::Error;
 use uuid::Uuid;
 
-use super::repricing::{self, Repricing};
+use super::repricing::{ChangedTimes, Repricing};
 use crate::StoreError;
 use crate::locks::{self, Lock};
 
@@ -69,7 +69,8 @@ pub async fn retire(conn: &mut PgConnection, order: &Retire<'_>) -> Result<Retir
         checked => checked?,
     }
     let next = book.clone().with_retirements([retirement.clone()]);
-    if let Some(repricing) = repricing::find(conn, &book, &next).await? {
+    let changed = ChangedTimes::between(&book, &next);
+    if let Some(repricing) = changed.settled(conn).await? {
         return Err(RetireError::Repricing { plan: plan.clone(), from: *from, repricing });
     }
     sqlx::query!(
@@ -83,7 +84,7 @@ pub async fn retire(conn: &mut PgConnection, order: &Retire<'_>) -> Result<Retir
     .execute(&mut *conn)
     .await
     .map_err(StoreError::from)?;
-    Ok(Retired::New { revived: super::revive(conn).await? })
+    Ok(Retired::New { revived: super::revive(conn, &changed).await? })
 }
 
 /// A retirement with who decided it.

@@ -227,3 +227,44 @@ async fn the_calendar_is_fixed_by_the_first_event() {
     let mut conn = world.owner.acquire().await.unwrap();
     assert_eq!(programme::get(&mut conn).await.unwrap(), prague);
 }
+
+/// What a version prices is what it revives: sales of other times keep waiting, with their attempts.
+#[tokio::test]
+async fn a_version_revives_the_sales_that_it_prices_and_no_others() {
+    let world = World::new().await;
+    let waiting = |number: u128, source_type: &'static str, occurred_at: &'static str| {
+        sqlx::query(
+            "with event as (insert into events (id, member_id, occurred_at, recorded_at, \
+               earned_period, event_type, source_type, currency, source, external_id, amount, volume) \
+             values ($1, $1, $3::timestamptz, now(), '2026-06-01', 'SALE', $2::source_type, 'EUR', \
+               's', $1::text, 1, 1)) \
+             insert into event_failures (event_id, state, cause, attempts, last_error) \
+             values ($1, 'dead', 'no_plan', 4, 'x')",
+        )
+        .bind(Uuid::from_u128(number))
+        .bind(source_type)
+        .bind(occurred_at)
+    };
+    for (number, source_type, occurred_at) in [
+        (1, "PRODUCT", "2026-05-31T23:59:59.999999Z"),
+        (2, "PRODUCT", "2026-06-01T00:00:00Z"),
+        (3, "INVESTMENT", "2026-06-01T00:00:00Z"),
+        (4, "PRODUCT", "2026-07-01T00:00:00Z"),
+    ] {
+        waiting(number, source_type, occurred_at).execute(&world.owner).await.unwrap();
+    }
+    let revived = |applied| match applied {
+        Applied::New { mut revived, .. } => {
+            revived.sort_unstable();
+            revived
+        }
+        Applied::Already { .. } => panic!("it is new"),
+    };
+    let later = apply(&world, &paying("", "5", "2026-07-01")).await.unwrap();
+    assert_eq!(revived(later), [Uuid::from_u128(4)]);
+    let june = apply(&world, &paying("source_types: [PRODUCT]", "6", "2026-06-01")).await.unwrap();
+    assert_eq!(revived(june), [Uuid::from_u128(2)], "neither May's nor the investment");
+    let query = "select event_id, attempts from event_failures where state = 'dead' order by 1";
+    let dead: Vec<(Uuid, i32)> = sqlx::query_as(query).fetch_all(&world.owner).await.unwrap();
+    assert_eq!(dead, [(Uuid::from_u128(1), 4), (Uuid::from_u128(3), 4)]);
+}
