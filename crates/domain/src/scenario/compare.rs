@@ -10,7 +10,7 @@ use super::expected::{BreakageFile, ExpectFile, ExpectedLine, ExpectedReason, Mo
 use super::pairing::pair;
 use super::read::{Scenario, member_id};
 use super::run::{Outcome, Run, SaleRun};
-use crate::amount::Amount;
+use crate::amount::Total;
 use crate::decision::{Decision, Reason, Verdict};
 use crate::sale::Currency;
 use crate::settle::Line;
@@ -45,22 +45,20 @@ pub fn compare(scenario: &Scenario, run: &Run) -> Vec<Difference> {
 }
 
 /// What members got, over all sales.
-pub(super) fn totals(run: &Run) -> BTreeMap<Uuid, BTreeMap<Currency, Amount>> {
-    let mut totals: BTreeMap<Uuid, BTreeMap<Currency, Amount>> = BTreeMap::new();
+pub(super) fn totals(run: &Run) -> BTreeMap<Uuid, BTreeMap<Currency, Total>> {
+    let mut totals: BTreeMap<Uuid, BTreeMap<Currency, Total>> = BTreeMap::new();
     for (sale, line) in lines(run) {
         let by_currency = totals.entry(line.member_id).or_default();
-        let total = by_currency.entry(sale.sale.sale.currency).or_default();
-        *total = total.checked_add(line.amount).unwrap_or(*total);
+        *by_currency.entry(sale.sale.sale.currency).or_default() += line.amount;
     }
     totals
 }
 
 /// Career points that members got, over all sales; only who got any.
-pub(super) fn career_points(run: &Run) -> BTreeMap<Uuid, Amount> {
-    let mut totals: BTreeMap<Uuid, Amount> = BTreeMap::new();
+pub(super) fn career_points(run: &Run) -> BTreeMap<Uuid, Total> {
+    let mut totals: BTreeMap<Uuid, Total> = BTreeMap::new();
     for (_, line) in lines(run).filter(|(_, line)| !line.career_points.is_zero()) {
-        let total = totals.entry(line.member_id).or_default();
-        *total = total.checked_add(line.career_points).unwrap_or(*total);
+        *totals.entry(line.member_id).or_default() += line.career_points;
     }
     totals
 }
@@ -96,7 +94,8 @@ impl Comparison<'_> {
         self.differences.push(Difference { what, expected, computed });
     }
 
-    fn compare(&mut self, what: String, expected: Amount, computed: Amount) {
+    fn compare(&mut self, what: String, expected: impl Into<Total>, computed: impl Into<Total>) {
+        let (expected, computed) = (expected.into(), computed.into());
         if expected != computed {
             self.differ(what, expected, computed);
         }
