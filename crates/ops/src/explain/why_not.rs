@@ -1,19 +1,18 @@
 //! "Why 3240 and not 3470?": tries the worlds that there are and says which of them pay that much.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::fmt::Write as _;
 use std::process::ExitCode;
 
 use anyhow::bail;
 use chrono::{DateTime, TimeDelta, Utc};
-use domain::amount::Amount;
+use domain::amount::{Amount, Total};
 use domain::calendar;
 use domain::explain::{Change, money_of, wrap};
 use domain::ladder::Rank;
 use domain::network::DEPTH_MAX;
 use domain::period::Period;
 use domain::rule_set::Reads;
-use rust_decimal::Decimal;
 use serde::Serialize;
 use store::PgConnection;
 use store::events::EventDetail;
@@ -30,7 +29,7 @@ const WORLDS_MAX: usize = 64;
 /// Most versions of the plan among them, those nearest to the sale.
 const VERSIONS_MAX: usize = 20;
 /// Most recorded changes among them, those nearest to the sale.
-const TURNS_MAX: i64 = 30;
+const TURNS_MAX: usize = 30;
 /// Most sales of a period: each is computed in every world.
 const SALES_MAX: i64 = 1_000;
 /// Most members whose changes are looked at.
@@ -53,7 +52,7 @@ struct Tried {
     #[serde(skip_serializing_if = "Option::is_none")]
     sales_that_differ: Option<usize>,
     #[serde(skip)]
-    distance: Decimal,
+    distance: Total,
 }
 
 /// The answer.
@@ -65,13 +64,24 @@ struct Answer {
     of: String,
     asked: String,
     /// By currency, what is paid.
-    actual: BTreeMap<String, String>,
+    actual: BTreeMap<String, Total>,
     worlds_tried: usize,
     worlds_max: usize,
+    /// What of the limits was not looked at, as phrases.
+    left_out: Vec<String>,
     /// The worlds that pay exactly what was asked for.
     exact: Vec<Tried>,
-    /// When there are none, those that come closest.
+    /// When there are none, those that come closest, and closer than what is paid.
     closest: Vec<Tried>,
+    /// How many worlds pay something else that is no closer than what is paid.
+    no_closer: usize,
+}
+
+/// The worlds to be tried.
+struct Worlds {
+    worlds: Vec<Otherwise>,
+    /// What was left out because of the limits, as phrases.
+    left_out: Vec<String>,
 }
 
 /// Why a sale pays a member this and not that.
@@ -113,12 +123,12 @@ async fn look_for(
     (of, asked): (String, Amount),
     format: Format,
 ) -> anyhow::Result<ExitCode> {
-    let mut actual: BTreeMap<String, Decimal> = BTreeMap::new();
+    let mut actual: BTreeMap<String, Total> = BTreeMap::new();
     for case in cases {
         let currency = case.outcome.sale.currency.to_string();
         *actual.entry(currency).or_default() += money_of(&case.settlement, member_id);
     }
-    let worlds = worlds(conn, books, cases, member_id).await?;
+    let Worlds { worlds, left_out } = worlds(conn, books, cases, member_id).await?;
     let mut tried = Vec::new();
     for world in &worlds {
         tried.extend(try_world(conn, books, cases, member_id, asked, world).await?);
@@ -128,20 +138,28 @@ async fn look_for(
     });
     let (exact, mut others): (Vec<_>, Vec<_>) =
         tried.into_iter().partition(|tried| tried.distance.is_zero());
+    let is_closer = |tried: &Tried| {
+        let paid = actual.get(&tried.currency).copied().unwrap_or_default();
+        tried.distance < (Total::from(asked) - paid).abs()
+    };
+    let all = others.len();
+    others.retain(is_closer);
+    let no_closer = all - others.len();
     // One world of those that pay the same says enough.
     others.dedup_by(|b, a| (&a.currency, &a.amount) == (&b.currency, &b.amount));
     others.truncate(if exact.is_empty() { CLOSEST } else { 0 });
-    let four = |(currency, amount): (String, Decimal)| (currency, format!("{amount:.4}"));
     let answer = Answer {
         member_id,
         member: explaining::people(conn, &[member_id]).await?.person(member_id).label(),
         of,
         asked: asked.to_string(),
-        actual: actual.into_iter().map(four).collect(),
+        actual,
         worlds_tried: worlds.len(),
         worlds_max: WORLDS_MAX,
+        left_out,
         exact,
         closest: others,
+        no_closer,
     };
     output::print(format, &answer, text)?;
     Ok(ExitCode::SUCCESS)
@@ -156,7 +174,8 @@ async fn try_world(
     asked: Amount,
     world: &Otherwise,
 ) -> anyhow::Result<Vec<Tried>> {
-    let mut sums: BTreeMap<String, Decimal> = BTreeMap::new();
+    let mut sums: BTreeMap<String, Total> = BTreeMap::new();
+    let mut notes: Vec<String> = Vec::new();
     let mut differing = 0;
     let mut changes = Vec::new();
     for case in cases {
@@ -164,6 +183,7 @@ async fn try_world(
         let money = match &there {
             None => money_of(&case.settlement, member_id),
             Some(Ok(there)) => {
+                notes.extend(there.arithmetic.clone().filter(|note| !notes.contains(note)));
                 if !case.pays_like(&there.settlement, Some(member_id)) {
                     differing += 1;
                     if let [_] = cases {
@@ -174,7 +194,7 @@ async fn try_world(
             }
             Some(Err(_)) => {
                 differing += 1;
-                Decimal::ZERO
+                Total::ZERO
             }
         };
         *sums.entry(case.outcome.sale.currency.to_string()).or_default() += money;
@@ -182,13 +202,14 @@ async fn try_world(
     if differing == 0 {
         return Ok(Vec::new());
     }
+    let phrase = [std::slice::from_ref(&world.phrase), &notes].concat().join(", ");
     let tried = sums.into_iter().map(|(currency, amount)| {
-        let remaining = asked.to_decimal() - amount;
+        let remaining = Total::from(asked) - amount;
         Tried {
-            world: world.phrase.clone(),
-            amount: format!("{amount:.4}"),
+            world: phrase.clone(),
+            amount: amount.to_string(),
             currency,
-            remaining: format!("{remaining:.4}"),
+            remaining: remaining.to_string(),
             changes: changes.clone(),
             sales_that_differ: (cases.len() > 1).then_some(differing),
             distance: remaining.abs(),
@@ -198,22 +219,21 @@ async fn try_world(
 }
 
 /// Every world that is tried, at most [`WORLDS_MAX`]: the member's other ranks, other versions of
-/// the plans, and the recorded changes nearest to the first sale.
+/// the plans, the recorded changes nearest to the first sale, and now. In this order, because of
+/// worlds that pay the same the first is named.
 async fn worlds(
     conn: &mut PgConnection,
     books: &Books,
     cases: &[Case],
     member_id: Uuid,
-) -> anyhow::Result<Vec<Otherwise>> {
-    let Some(first) = cases.first() else { return Ok(Vec::new()) };
+) -> anyhow::Result<Worlds> {
+    let (mut worlds, mut left_out) = (Vec::new(), Vec::new());
+    let Some(first) = cases.first() else { return Ok(Worlds { worlds, left_out }) };
     let near = first.outcome.sale.as_of;
     let now = store::events::clock(conn).await?;
     let name = explaining::people(conn, &[member_id]).await?.person(member_id).label();
     let own_rank = explaining::inputs_as_of(conn, member_id, near, Reads::default()).await?;
     let own_rank = own_rank.map(|inputs| inputs.seller.rank);
-    let mut worlds: Vec<Otherwise> = vec![Otherwise::as_of(now, "as they stand now")];
-    worlds.extend(versions(books, cases, near));
-    worlds.extend(turns(conn, books, cases, member_id, near).await?);
     let ranks = (0_u8..).map(Rank).zip(books.ladder.names());
     let others = ranks.filter(|(rank, _)| Some(*rank) != own_rank);
     worlds.extend(others.map(|(rank, written)| {
@@ -221,8 +241,21 @@ async fn worlds(
         let own = own.unwrap_or_default();
         Otherwise::rank(member_id, rank, format!("with rank {written}{own} for {name}"))
     }));
-    worlds.truncate(WORLDS_MAX);
-    Ok(worlds)
+    let mut versions = versions(books, cases, near);
+    if versions.len() > VERSIONS_MAX {
+        let farther = versions.len() - VERSIONS_MAX;
+        left_out.push(format!("{farther} version(s) of the plan farther from the sale"));
+        versions.truncate(VERSIONS_MAX);
+    }
+    worlds.extend(versions);
+    worlds.extend(turns(conn, books, cases, member_id, near, &mut left_out).await?);
+    worlds.push(Otherwise::as_of(now, "as they stand now"));
+    if worlds.len() > WORLDS_MAX {
+        let more = worlds.len() - WORLDS_MAX;
+        left_out.push(format!("{more} world(s) beyond {WORLDS_MAX}"));
+        worlds.truncate(WORLDS_MAX);
+    }
+    Ok(Worlds { worlds, left_out })
 }
 
 /// Other versions of the plans that priced the sales, the nearest first.
@@ -232,7 +265,6 @@ fn versions(books: &Books, cases: &[Case], near: DateTime<Utc>) -> Vec<Otherwise
     let mut versions: Vec<_> = books.rules.versions().iter().collect();
     versions.retain(|version| prices(&version.rule_set.plan) && !is_only(version.number));
     versions.sort_by_key(|version| (version.rule_set.valid_from - near).abs());
-    versions.truncate(VERSIONS_MAX);
     versions.into_iter().map(|version| Otherwise::version(&version.rule_set, books)).collect()
 }
 
@@ -243,12 +275,14 @@ async fn turns(
     cases: &[Case],
     member_id: Uuid,
     near: DateTime<Utc>,
+    left_out: &mut Vec<String>,
 ) -> anyhow::Result<Vec<Otherwise>> {
+    // The member first, then whoever stands nearest to the sellers, should they be too many.
     let everybody = cases.iter().flat_map(|case| {
         let visits = std::iter::once(&case.inputs.seller).chain(&case.inputs.upline);
         visits.map(|visit| visit.member_id)
     });
-    let mut ids: Vec<Uuid> = everybody.chain([member_id]).collect();
+    let mut ids: Vec<Uuid> = std::iter::once(member_id).chain(everybody).collect();
     if let [case] = cases {
         // The rules may not have looked so far up.
         let reads = Reads { depth: DEPTH_MAX, joined_at: false };
@@ -257,10 +291,20 @@ async fn turns(
         let all = all.iter().flat_map(|inputs| &inputs.upline);
         ids.extend(all.map(|visit| visit.member_id));
     }
-    ids.sort_unstable();
-    ids.dedup();
-    ids.truncate(MEMBERS_MAX);
-    let turns = explaining::turns_near(conn, &ids, near, TURNS_MAX).await?;
+    let mut seen = HashSet::new();
+    ids.retain(|id| seen.insert(*id));
+    if ids.len() > MEMBERS_MAX {
+        let others = ids.len() - MEMBERS_MAX;
+        left_out
+            .push(format!("the recorded changes of {others} other member(s) above the sellers"));
+        ids.truncate(MEMBERS_MAX);
+    }
+    let most = i64::try_from(TURNS_MAX)?;
+    let mut turns = explaining::turns_near(conn, &ids, near, most + 1).await?;
+    if turns.len() > TURNS_MAX {
+        left_out.push(format!("recorded changes that are not among the {TURNS_MAX} nearest ones"));
+        turns.truncate(TURNS_MAX);
+    }
     let whose: Vec<Uuid> = turns.iter().map(|turn| turn.member_id).collect();
     let people = explaining::people(conn, &whose).await?;
     let world = |turn: &Turn| {
@@ -283,7 +327,7 @@ async fn turns(
 
 fn text(answer: &Answer) -> String {
     let Answer { member, of, asked, actual, worlds_tried, worlds_max, exact, closest, .. } = answer;
-    let is = |(currency, amount): (&String, &String)| format!("{amount} {currency}");
+    let is = |(currency, amount): (&String, &Total)| format!("{amount} {currency}");
     let actual: Vec<String> = actual.iter().map(is).collect();
     let title = format!("{of} pays {member} {}, not {asked}", actual.join(" and "));
     let mut text = wrap(&title, "", "  ");
@@ -292,11 +336,16 @@ fn text(answer: &Answer) -> String {
         text.push_str(&tried_text(tried));
     }
     if exact.is_empty() {
-        text.push_str(&wrap(
-            &format!("No world that was tried pays exactly {asked}. The closest:"),
-            "",
-            "  ",
-        ));
+        let what = match (closest.len(), answer.no_closer) {
+            (0, 0) => ". None of them pays this member anything else.".to_owned(),
+            (0, more) => format!(
+                ", and none comes closer than what is paid; {more} pay(s) something else that is \
+                 no closer."
+            ),
+            _ => ". The closest:".to_owned(),
+        };
+        let sentence = format!("No world that was tried pays exactly {asked}{what}");
+        text.push_str(&wrap(&sentence, "", "  "));
         for tried in closest {
             text.push_str(&tried_text(tried));
             let (short, much) = (tried.remaining.as_str(), tried.remaining.strip_prefix('-'));
@@ -305,14 +354,15 @@ fn text(answer: &Answer) -> String {
                 None => writeln!(text, "    that is {short} short"),
             };
         }
-        if closest.is_empty() {
-            text.push_str("  None of them pays this member anything else.\n");
-        }
     }
+    let left_out = match answer.left_out.as_slice() {
+        [] => String::new(),
+        left_out => format!("Left out: {}. ", left_out.join("; ")),
+    };
     let tried = format!(
         "{worlds_tried} world(s) were tried, of at most {worlds_max}: the member's other ranks, other \
          versions of the plan, and tree, ranks, statuses and splits as of the nearest recorded changes \
-         and as of now. Nothing was written."
+         and as of now. {left_out}Nothing was written."
     );
     text.push_str(&wrap(&tried, "\n", ""));
     text

@@ -119,8 +119,8 @@ CZK
               shop
               sold by Member 4 (M-4) for 50.0000 CZK; the member is the seller's
               level 1, the sponsor
-              rule base (Base commission) of plan retail, version 1; then rank
-              MEMBER, ACTIVE
+              rule base (Base commission) of plan retail, version 1; the
+              member was MEMBER and ACTIVE then
               7.00 % of 50.0000 CZK = 3.5000
               10.00 % of 50.0000 CZK = 5.0000 career points
               paid 3.5000 CZK, credited 5.0000 career points
