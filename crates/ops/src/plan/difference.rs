@@ -1,6 +1,7 @@
 //! What a version changes, a line each.
 
 use chrono::{DateTime, Utc};
+use domain::condition::Condition;
 use domain::period::Programme;
 use domain::rule_book::RuleBook;
 use domain::rule_diff::{Change, RuleDiff, RuleName};
@@ -76,8 +77,14 @@ fn titled(rule: &RuleName) -> String {
     if rule.id == rule.name { rule.id.clone() } else { format!("{}: {}", rule.id, rule.name) }
 }
 
-/// A value for people: texts without quotes, and days where a rule begins and ends.
+/// A value for people: texts without quotes, conditions as phrases, and days where a rule begins and
+/// ends.
 fn shown(path: &str, value: &Value, programme: &Programme) -> String {
+    if matches!(path, "condition" | "eligibility")
+        && let Ok(condition) = serde_json::from_value::<Condition>(value.clone())
+    {
+        return condition.phrase();
+    }
     let text = match value {
         Value::Null => return "nothing".to_owned(),
         Value::String(text) => text,
