@@ -94,8 +94,11 @@ impl Cli {
         if let Command::Explain(args) = &cli.command
             && !args.is_asked()
         {
+            let mut command = Self::command();
+            command.build();
+            let named = command.find_subcommand_mut("explain").cloned();
             let error = ErrorKind::MissingRequiredArgument;
-            Self::command().error(error, explain::NOTHING_ASKED).exit();
+            named.unwrap_or(command).error(error, explain::NOTHING_ASKED).exit();
         }
         // A URL that is typed is meant, whatever the environment says.
         let typed = |id| matches.value_source(id) == Some(ValueSource::CommandLine);

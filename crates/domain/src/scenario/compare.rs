@@ -163,7 +163,8 @@ impl<'a> Comparison<'a> {
                             _ => String::new(),
                         };
                         let computed = format!("{cause}: {error}{whose}");
-                        let what = self.step_of(sale).map_or(what, |step| step.title(self.scenario));
+                        let what =
+                            self.step_of(sale).map_or(what, |step| step.title(self.scenario));
                         self.differ(what, expected, computed);
                     }
                 }
