@@ -4,6 +4,7 @@
 //! Everything is computed again from the stored event, inputs and rule set (law L9); only names
 //! of members are those of today. Nothing is written.
 
+mod candidates;
 mod case;
 mod difference;
 mod statement;
