@@ -1,6 +1,7 @@
 //! Exact amounts: money, volume and career points, and the one function that rounds them.
 
 mod rounding;
+mod total;
 
 use std::borrow::Cow;
 use std::fmt;
@@ -11,6 +12,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use thiserror::Error;
 
 pub use self::rounding::{Exact, Rounding, RoundingMode};
+pub use self::total::Total;
 
 /// Decimal places of every stored amount, as in `numeric(20,4)`.
 pub const AMOUNT_SCALE: u32 = 4;

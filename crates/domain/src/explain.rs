@@ -157,8 +157,7 @@ impl People {
 
 /// Sums may have more digits than an amount.
 fn sum(amounts: impl Iterator<Item = crate::amount::Amount>) -> String {
-    let sum: rust_decimal::Decimal = amounts.map(crate::amount::Amount::to_decimal).sum();
-    format!("{sum:.4}")
+    amounts.sum::<crate::amount::Total>().to_string()
 }
 
 #[cfg(test)]

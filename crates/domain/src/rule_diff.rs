@@ -6,6 +6,7 @@
 //! - Rules are the same rule if they have the same id, wherever they stand.
 //! - Elements of a list are told apart by the first of `KEYS` that tells them apart in both
 //!   lists, so that "level 2" is compared with "level 2"; else by their place, counted from 0.
+//! - Conditions and eligibilities are compared as a whole.
 //! - Rules are compared as they stand when the new version begins. That a rule began before says
 //!   nothing then, and one that had ended before is not there to be closed.
 
@@ -19,6 +20,8 @@ use crate::rule_set::{Rule, RuleSet};
 
 /// Fields that tell the elements of a list apart.
 const KEYS: [&str; 4] = ["id", "level", "rank", "from"];
+/// Fields that are read as one sentence: a part of a condition means nothing without the rest.
+const SENTENCES: [&str; 2] = ["condition", "eligibility"];
 /// Fields of a rule set that every version has for itself, or that are compared rule by rule.
 const OWN_FIELDS: [&str; 4] = ["plan", "version", "valid_from", "rules"];
 
@@ -135,7 +138,11 @@ fn json(value: &impl Serialize) -> Map<String, Value> {
 }
 
 fn compare(path: &str, old: &Value, new: &Value, changes: &mut Vec<Change>) {
+    let is_sentence = path.rsplit('.').next().is_some_and(|field| SENTENCES.contains(&field));
     match (old, new) {
+        _ if is_sentence && old != new => {
+            changes.push(Change { path: path.to_owned(), old: old.clone(), new: new.clone() });
+        }
         (Value::Object(old), Value::Object(new)) => compare_fields(path, old, new, changes),
         (Value::Array(old), Value::Array(new)) if is_list_of_parts(old, new) => {
             compare_parts(path, old, new, changes);

@@ -81,20 +81,28 @@ fn what_holds_for_the_whole_plan_is_compared_too() {
 }
 
 #[test]
-fn conditions_are_compared_part_by_part() {
+fn conditions_are_compared_as_a_whole() {
     let with = |condition: &str| {
         plan("2023-05-01", &[rule("a", &format!("    condition: {condition}\n"))])
     };
     let euro = "{field: sale.currency, op: in, value: [EUR]}";
     let both = "{field: sale.currency, op: in, value: [CZK, EUR]}";
+    let as_stored = |currencies: &str| {
+        format!("{{\"field\":\"sale.currency\",\"op\":\"in\",\"value\":[{currencies}]}}")
+    };
     let big = "{field: sale.amount, op: '>=', value: '300'}";
+    let stored_big = "{\"field\":\"sale.amount\",\"op\":\">=\",\"value\":\"300.0000\"}";
     let changes = |old: &str, new: &str| paths(&between(old, new).changed[0].changes);
     assert_eq!(
         changes(
             &with(&format!("{{all: [{euro}, {big}]}}")),
             &with(&format!("{{all: [{both}, {big}]}}"))
         ),
-        ["condition.all[0].value: [\"EUR\"] -> [\"CZK\",\"EUR\"]"]
+        [format!(
+            "condition: {{\"all\":[{},{stored_big}]}} -> {{\"all\":[{},{stored_big}]}}",
+            as_stored("\"EUR\""),
+            as_stored("\"CZK\",\"EUR\"")
+        )]
     );
     let none = plan("2023-05-01", &[rule("a", "")]);
     let dropped = changes(&with(euro), &none);

@@ -1,5 +1,6 @@
 //! What can be typed after `lineage`.
 
+use clap::error::ErrorKind;
 use clap::parser::ValueSource;
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
@@ -90,6 +91,15 @@ impl Cli {
     pub(crate) fn read() -> Self {
         let matches = Self::command().get_matches();
         let mut cli = Self::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+        if let Command::Explain(args) = &cli.command
+            && !args.is_asked()
+        {
+            let mut command = Self::command();
+            command.build();
+            let named = command.find_subcommand_mut("explain").cloned();
+            let error = ErrorKind::MissingRequiredArgument;
+            named.unwrap_or(command).error(error, explain::NOTHING_ASKED).exit();
+        }
         // A URL that is typed is meant, whatever the environment says.
         let typed = |id| matches.value_source(id) == Some(ValueSource::CommandLine);
         if typed("database_url") && !typed("own_database_url") {

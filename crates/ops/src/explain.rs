@@ -4,6 +4,7 @@
 //! Everything is computed again from the stored event, inputs and rule set (law L9); only names
 //! of members are those of today. Nothing is written.
 
+mod candidates;
 mod case;
 mod difference;
 mod statement;
@@ -37,13 +38,13 @@ use crate::output::{self, FormatArgs};
     lineage explain --source shop-eu --external-id order-1001 --rank M-1001=GOLD\n  \
     Why 3240 and not 3470:\n    \
     lineage explain --member M-1001 --period 2023-05 --why-not 3470\n\n\
-    --why-not tries up to 64 worlds: other versions of the plan, other ranks of the member, and tree,\n\
-    ranks, statuses and splits as of the recorded changes nearest to the sale, and as of now.\n\
+    --why-not tries up to 64 worlds: other ranks of the member, other versions of the plan, and tree,\n\
+    ranks, statuses and splits as of the recorded changes nearest to the sale, and as of now. It looks\n\
+    at up to 1,000 sales of a period; --against, --as-of and --rank at up to 10,000.\n\
     Exits with 1 when the ledger is not what the rules say.")]
 pub(crate) struct Args {
     /// The event's id
-    #[arg(long, value_name = "UUID", conflicts_with_all = ["source", "external_id", "period"],
-          required_unless_present_any = ["external_id", "period"])]
+    #[arg(long, value_name = "UUID", conflicts_with_all = ["source", "external_id", "period"])]
     event: Option<Uuid>,
 
     /// The shop that sent the event
@@ -69,7 +70,16 @@ pub(crate) struct Args {
     output: FormatArgs,
 }
 
+/// What is asked for where nothing is.
+pub(crate) const NOTHING_ASKED: &str =
+    "give --event, or --source and --external-id, or --member and --period";
+
 impl Args {
+    /// Whether a sale or a period is asked about.
+    pub(crate) fn is_asked(&self) -> bool {
+        self.event_id().is_some() || (self.member.is_some() && self.period.is_some())
+    }
+
     /// The event that is asked about.
     fn event_id(&self) -> Option<Uuid> {
         match (self.event, &self.source, &self.external_id) {
@@ -135,6 +145,6 @@ pub(crate) async fn run(args: &Args, database: &DatabaseArgs) -> anyhow::Result<
                 && explanation.unexplained.is_none();
             Ok(if is_whole { ExitCode::SUCCESS } else { ExitCode::FAILURE })
         }
-        _ => bail!("give --event, or --source and --external-id, or --member and --period"),
+        _ => bail!(NOTHING_ASKED),
     }
 }

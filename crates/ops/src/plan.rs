@@ -15,6 +15,7 @@ use clap::Subcommand;
 use crate::connection::{BellArgs, DatabaseArgs};
 use crate::output::FormatArgs;
 
+pub(crate) use self::file::Source;
 pub(crate) use self::show::pays;
 
 /// `lineage plan …`
@@ -100,7 +101,8 @@ pub(crate) struct ApplyArgs {
     #[arg(long, default_value = "applied by lineage plan apply", value_parser = reason)]
     reason: String,
 
-    /// Do everything, then undo it
+    /// Do everything, then undo it: shows what the version adds, changes and closes, and whether
+    /// settled sales forbid it
     #[arg(long)]
     dry_run: bool,
 

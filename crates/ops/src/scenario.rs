@@ -29,7 +29,7 @@ pub(crate) enum Command {
     #[command(after_help = "Example:\n  \
         lineage scenario run scenarios\n  \
         lineage scenario run scenarios --format junit > report.xml\n  \
-        lineage scenario run scenarios/basics/override.yaml --update")]
+        lineage scenario run scenarios/basics/override-on-two-levels.yaml --update")]
     Run(RunArgs),
 
     /// Show what changes in scenarios when one plan file takes the place of another

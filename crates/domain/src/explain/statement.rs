@@ -392,7 +392,7 @@ impl StatementLine {
         {
             let title = if name == rule { rule.clone() } else { format!("{rule} ({name})") };
             let standing = match (&self.rank, self.status) {
-                (Some(rank), Some(status)) => format!("; then rank {rank}, {status}"),
+                (Some(rank), Some(status)) => format!("; the member was {rank} and {status} then"),
                 _ => String::new(),
             };
             say(&format!("rule {title} of plan {plan}, version {version}{standing}"));

@@ -144,8 +144,8 @@ fn l9_a_line_says_who_sold_what_and_by_which_rule_it_pays() {
               order-1001 of shop-eu
               sold by Jana (M-1) for 199.9000 EUR: SKU-7; the member is the
               seller's level 1, the sponsor
-              rule base (Base commission) of plan retail, version 2023-05; then
-              rank MEMBER, ACTIVE
+              rule base (Base commission) of plan retail, version 2023-05; the
+              member was MEMBER and ACTIVE then
               10.00 % of 199.9000 EUR = 19.9900
               5.00 % of 199.9000 EUR = 9.9950 career points
               reward split: 30.00 % of 19.9900 EUR = 5.9970 to the seller Jana
@@ -155,8 +155,8 @@ fn l9_a_line_says_who_sold_what_and_by_which_rule_it_pays() {
   2023-06-01  referral reward: 5.9970 EUR, sale order-1001 of shop-eu
               sold by Jana (M-1) for 199.9000 EUR: SKU-7; the sponsor shares the
               reward with the member, who sold
-              rule base (Base commission) of plan retail, version 2023-05; then
-              rank MEMBER, ACTIVE
+              rule base (Base commission) of plan retail, version 2023-05; the
+              member was MEMBER and ACTIVE then
               10.00 % of 199.9000 EUR = 19.9900
               5.00 % of 199.9000 EUR = 9.9950 career points
               reward split: 30.00 % of 19.9900 EUR = 5.9970 to the seller Jana
@@ -165,8 +165,8 @@ fn l9_a_line_says_who_sold_what_and_by_which_rule_it_pays() {
   2023-06-01  level commission: 5.9970 EUR, sale order-1001 of shop-eu
               sold by Jana (M-1) for 199.9000 EUR: SKU-7; the member is the
               seller's level 2
-              rule base (Base commission) of plan retail, version 2023-05; then
-              rank SILVER, ACTIVE
+              rule base (Base commission) of plan retail, version 2023-05; the
+              member was SILVER and ACTIVE then
               3.00 % of 199.9000 EUR = 5.9970
               paid 5.9970 EUR
 ";

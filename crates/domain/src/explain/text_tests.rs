@@ -205,9 +205,9 @@ Rule base (component base): Base commission
               cap of a line: 20.9900 cut to 20.0000 GBP
               cap of the sale: 20.0000 × 27.9800 ÷ 30.0000 = 18.6500 GBP,
               rounded down
-              reward split: 30.00 % of 18.6500 GBP = 5.595, rounded 5.6000 to
+              reward split: 30.00 % of 18.6500 GBP = 5.5950, rounded 5.6000 to
               the seller Jana Nováková (M-1)
-              reward split: 50.00 % of 19.9900 career points = 9.995, rounded
+              reward split: 50.00 % of 19.9900 career points = 9.9950, rounded
               10.0000 to the seller Jana Nováková (M-1)
               paid 13.0500 GBP, credited 9.9900 career points; Jana Nováková
               (M-1) is paid 5.6000 GBP, credited 10.0000 career points

@@ -1,9 +1,7 @@
 //! What became of an offer, in sentences, with the values that were compared.
 
-use rust_decimal::Decimal;
-
 use super::settled::Teller;
-use crate::amount::{Amount, Percentage};
+use crate::amount::{Amount, Exact, Percentage, Total};
 use crate::calculation::Deal;
 use crate::caps::CapMode;
 use crate::decision::{Beneficiary, Decision, EntryType, Passage, Reason, Reward, Verdict};
@@ -19,7 +17,7 @@ pub(super) struct Limits {
     /// What all lines may pay together, and who gives way.
     sale: Option<(Amount, CapMode)>,
     /// What all lines claim, after the cap of a line.
-    claimed: Decimal,
+    claimed: Total,
 }
 
 impl Limits {
@@ -36,12 +34,12 @@ impl Teller<'_> {
         let (line, all) =
             caps.map_or((None, None), |caps| caps.limits(self.sale, rule_set.rounding));
         let mode = caps.and_then(|caps| caps.sale.as_ref()).map(|cap| cap.mode);
-        let mut limits = Limits { line, sale: all.zip(mode), claimed: Decimal::ZERO };
+        let mut limits = Limits { line, sale: all.zip(mode), claimed: Total::ZERO };
         let taken = settlement.decisions.iter().filter_map(|decision| match decision.verdict {
             Verdict::Paid(taken) => Some(taken.money),
             Verdict::NotPaid(_) | Verdict::Passed(..) => None,
         });
-        limits.claimed = taken.map(|money| limits.of_line(money).to_decimal()).sum();
+        limits.claimed = taken.map(|money| limits.of_line(money)).sum();
         limits
     }
 
@@ -53,7 +51,7 @@ impl Teller<'_> {
             "line cap" => limits.line.map(|most| format!("{most} {currency} a line")),
             _ => limits.sale.map(|(most, _)| {
                 let claimed = limits.claimed;
-                format!("{most} {currency} in all; the lines claim {claimed:.4} {currency}")
+                format!("{most} {currency} in all; the lines claim {claimed} {currency}")
             }),
         };
         let sentence = |(name, phrase): (&str, String)| {
@@ -163,7 +161,7 @@ impl Teller<'_> {
             let claimed = limits.claimed;
             sentences.push(match mode {
                 CapMode::ProRata => format!(
-                    "cap of the sale: {claim} × {most} ÷ {claimed:.4} = {granted} {currency}, \
+                    "cap of the sale: {claim} × {most} ÷ {claimed} = {granted} {currency}, \
                      rounded down"
                 ),
                 CapMode::LowestLevelFirst => format!(
@@ -203,17 +201,16 @@ impl Teller<'_> {
         let share = |to_self: Percentage, unit: &str, part: fn(&Line) -> Amount| {
             let share = to_self.rest();
             let result = part(shared);
-            let whole: Decimal = posted.iter().map(|line| part(line).to_decimal()).sum();
-            let exact = whole
-                .checked_mul(share.to_decimal())
-                .map(|product| (product / Decimal::ONE_HUNDRED).normalize())
-                .filter(|exact| *exact != result.to_decimal());
+            let whole: Total = posted.iter().map(|line| part(line)).sum();
+            // The parts of one line, which was an amount.
+            let exact = whole.amount().and_then(|whole| Exact::from(whole).percent(share));
+            let exact = exact.map(|exact| exact.to_string());
+            let exact = exact.filter(|exact| *exact != result.to_string());
             // Rounding up never takes more than there is.
-            let rounded = if whole == result.to_decimal() { "at most" } else { "rounded" };
+            let rounded = if whole == result.into() { "at most" } else { "rounded" };
             let exact = exact.map_or_else(String::new, |exact| format!("{exact}, {rounded} "));
             format!(
-                "reward split: {share} % of {whole:.4} {unit} = {exact}{result} to the seller \
-                 {seller}"
+                "reward split: {share} % of {whole} {unit} = {exact}{result} to the seller {seller}"
             )
         };
         let mut sentences = Vec::new();

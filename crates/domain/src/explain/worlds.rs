@@ -4,12 +4,11 @@
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
-use rust_decimal::Decimal;
 use serde::Serialize;
 use uuid::Uuid;
 
 use super::{Person, Teller, sum};
-use crate::amount::Amount;
+use crate::amount::{Amount, Total};
 use crate::decision::EntryType;
 use crate::rule_set::RuleSet;
 use crate::settle::Settlement;
@@ -119,9 +118,9 @@ pub fn as_if_in_force(rules: &RuleSet, moment: DateTime<Utc>) -> RuleSet {
 
 /// The money that a member gets.
 #[must_use]
-pub fn money_of(settlement: &Settlement, member_id: Uuid) -> Decimal {
+pub fn money_of(settlement: &Settlement, member_id: Uuid) -> Total {
     let own = settlement.lines.iter().filter(|line| line.member_id == member_id);
-    own.map(|line| line.amount.to_decimal()).sum()
+    own.map(|line| line.amount).sum()
 }
 
 /// Whom a line is for: the member, the component, and whether it is the seller's part of a split.

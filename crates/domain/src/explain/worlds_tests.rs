@@ -134,8 +134,8 @@ fn a_file_is_taken_as_if_it_had_been_in_force() {
     assert!(settle(&sale, &inputs(&[(0, Active)]), &version.rule_set).is_err(), "not yet");
     let rules = as_if_in_force(&version.rule_set, sale.as_of);
     let settlement = settle(&sale, &inputs(&[(0, Active)]), &rules).unwrap();
-    assert_eq!(money_of(&settlement, Uuid::from_u128(1)), Decimal::from(3));
-    assert_eq!(money_of(&settlement, Uuid::from_u128(2)), Decimal::ZERO);
+    assert_eq!(money_of(&settlement, Uuid::from_u128(1)).to_string(), "3.0000");
+    assert_eq!(money_of(&settlement, Uuid::from_u128(2)), Total::ZERO);
     let earlier = as_if_in_force(&version.rule_set, "2031-01-01T00:00:00Z".parse().unwrap());
     assert_eq!(earlier, version.rule_set, "what has begun stays as it is");
 }

@@ -9,8 +9,9 @@ use super::describe;
 use super::expected::{BreakageFile, ExpectFile, ExpectedLine, ExpectedReason, MoneyFile};
 use super::pairing::pair;
 use super::read::{Scenario, member_id};
-use super::run::{Outcome, Run, SaleRun};
-use crate::amount::Amount;
+use super::run::{Outcome, Run, SaleRun, UNKNOWN_MEMBER};
+use super::steps::{Step, StepKind};
+use crate::amount::Total;
 use crate::decision::{Decision, Reason, Verdict};
 use crate::sale::Currency;
 use crate::settle::Line;
@@ -45,22 +46,20 @@ pub fn compare(scenario: &Scenario, run: &Run) -> Vec<Difference> {
 }
 
 /// What members got, over all sales.
-pub(super) fn totals(run: &Run) -> BTreeMap<Uuid, BTreeMap<Currency, Amount>> {
-    let mut totals: BTreeMap<Uuid, BTreeMap<Currency, Amount>> = BTreeMap::new();
+pub(super) fn totals(run: &Run) -> BTreeMap<Uuid, BTreeMap<Currency, Total>> {
+    let mut totals: BTreeMap<Uuid, BTreeMap<Currency, Total>> = BTreeMap::new();
     for (sale, line) in lines(run) {
         let by_currency = totals.entry(line.member_id).or_default();
-        let total = by_currency.entry(sale.sale.sale.currency).or_default();
-        *total = total.checked_add(line.amount).unwrap_or(*total);
+        *by_currency.entry(sale.sale.sale.currency).or_default() += line.amount;
     }
     totals
 }
 
 /// Career points that members got, over all sales; only who got any.
-pub(super) fn career_points(run: &Run) -> BTreeMap<Uuid, Amount> {
-    let mut totals: BTreeMap<Uuid, Amount> = BTreeMap::new();
+pub(super) fn career_points(run: &Run) -> BTreeMap<Uuid, Total> {
+    let mut totals: BTreeMap<Uuid, Total> = BTreeMap::new();
     for (_, line) in lines(run).filter(|(_, line)| !line.career_points.is_zero()) {
-        let total = totals.entry(line.member_id).or_default();
-        *total = total.checked_add(line.career_points).unwrap_or(*total);
+        *totals.entry(line.member_id).or_default() += line.career_points;
     }
     totals
 }
@@ -90,13 +89,14 @@ struct Comparison<'a> {
     differences: Vec<Difference>,
 }
 
-impl Comparison<'_> {
+impl<'a> Comparison<'a> {
     fn differ(&mut self, what: String, expected: impl ToString, computed: impl ToString) {
         let (expected, computed) = (expected.to_string(), computed.to_string());
         self.differences.push(Difference { what, expected, computed });
     }
 
-    fn compare(&mut self, what: String, expected: Amount, computed: Amount) {
+    fn compare(&mut self, what: String, expected: impl Into<Total>, computed: impl Into<Total>) {
+        let (expected, computed) = (expected.into(), computed.into());
         if expected != computed {
             self.differ(what, expected, computed);
         }
@@ -126,18 +126,26 @@ impl Comparison<'_> {
         }
         for step in &self.scenario.timeline {
             let found = self.run.refused.iter().find(|refused| refused.step == Some(step.place));
-            let what = format!("timeline[{}]", step.place);
             let computed = found.map_or_else(
                 || "done".to_owned(),
                 |refused| format!("refused, {}: {}", refused.cause, refused.message),
             );
-            match (&step.refused, found) {
-                (Some(cause), Some(refused)) if *cause == refused.cause => {}
-                (None, None) => {}
-                (Some(cause), _) => self.differ(what, format!("refused, {cause}"), computed),
-                (None, Some(_)) => self.differ(what, "done", computed),
-            }
+            let expected = match (&step.refused, found) {
+                (Some(cause), Some(refused)) if *cause == refused.cause => continue,
+                (None, None) => continue,
+                (Some(cause), _) => format!("refused, {cause}"),
+                (None, Some(_)) => "done".to_owned(),
+            };
+            // The line is looked for only here: that reads the file once more.
+            self.differ(step.title(self.scenario), expected, computed);
         }
+    }
+
+    /// The step of the timeline that a sale is.
+    fn step_of(&self, sale: &SaleRun) -> Option<&'a Step> {
+        self.scenario.timeline.iter().find(
+            |step| matches!(&step.kind, StepKind::Sale(other) if other.name == sale.sale.name),
+        )
     }
 
     /// A sale that waits must have been expected to, for that cause.
@@ -150,7 +158,14 @@ impl Comparison<'_> {
                 (Outcome::Waiting { cause, error }, expected) => {
                     if expected.map(String::as_str) != Some(cause) {
                         let expected = expected.map_or("settled", String::as_str);
-                        self.differ(what, expected, format!("{cause}: {error}"));
+                        let whose = match *cause {
+                            UNKNOWN_MEMBER => format!(" ({})", self.run.name(sale.sale.member_id)),
+                            _ => String::new(),
+                        };
+                        let computed = format!("{cause}: {error}{whose}");
+                        let what =
+                            self.step_of(sale).map_or(what, |step| step.title(self.scenario));
+                        self.differ(what, expected, computed);
                     }
                 }
                 (Outcome::Settled(_), Some(expected)) => self.differ(what, expected, "settled"),

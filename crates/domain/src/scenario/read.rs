@@ -43,6 +43,8 @@ pub struct Scenario {
     /// Everybody's names by their ids.
     pub names: BTreeMap<Uuid, String>,
     pub(super) expect: ExpectFile,
+    /// The file as it is written, to find lines in.
+    pub(super) yaml: String,
 }
 
 /// A plan file that a scenario names.
@@ -177,6 +179,7 @@ impl Reader<'_> {
             timeline,
             names: std::mem::take(&mut self.names),
             expect: file.expect,
+            yaml: self.yaml.to_owned(),
         })
     }
 

@@ -149,7 +149,7 @@ impl Scenario {
 /// Causes that other rules may repair.
 const UNPRICED: [&str; 3] = ["no_plan", "no_rule", "ambiguous_rules"];
 /// The cause that an enrolment repairs.
-const UNKNOWN_MEMBER: &str = "unknown_member";
+pub(super) const UNKNOWN_MEMBER: &str = "unknown_member";
 
 struct Runner {
     world: World,

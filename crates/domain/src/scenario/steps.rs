@@ -8,9 +8,10 @@ use super::file::{
     EnrolFile, MoveFile, PlanStepFile, QuantityFile, RankFile, RetireFile, SaleFile, SharesFile,
     SplitFile, StatusFile,
 };
-use super::read::{NewMember, PlanSource, Reader};
+use super::read::{NewMember, PlanSource, Reader, Scenario};
 use crate::amount::{Amount, Percentage, sum};
 use crate::history::{Change, What};
+use crate::line;
 use crate::reward_split::share_to_self;
 use crate::rule_book::Retirement;
 use crate::sale::{Moment, Sale, SaleLine, check_lines, event_id};
@@ -45,6 +46,35 @@ pub enum StepKind {
     Plan(PlanSource),
     /// A plan is retired.
     Retire(Retirement),
+}
+
+impl Step {
+    /// What people find the step by: `timeline[3] (line 22, rank: jana)`.
+    pub(super) fn title(&self, scenario: &Scenario) -> String {
+        let path = format!("timeline[{}]", self.place);
+        let member = |id| scenario.names.get(&id).map_or("?", String::as_str);
+        let (verb, name) = match &self.kind {
+            StepKind::Sale(sale) => ("sale", sale.name.as_str()),
+            StepKind::Enrol(new) => ("enrol", new.external_id.as_str()),
+            StepKind::Change(change) => {
+                let verb = match change.what {
+                    What::Move { .. } => "move",
+                    What::State { rank: Some(_), .. } => "rank",
+                    What::State { .. } => "status",
+                    What::Split { .. } => "split",
+                };
+                (verb, member(change.member_id))
+            }
+            StepKind::Plan(source) => {
+                let plan = source.rule_set.as_ref().map(|rules| rules.plan.as_str());
+                ("plan", plan.unwrap_or("one that is invalid"))
+            }
+            StepKind::Retire(retirement) => ("retire", retirement.plan.as_str()),
+        };
+        let line = line::of(&scenario.yaml, &path);
+        let line = line.map_or_else(String::new, |line| format!("line {line}, "));
+        format!("{path} ({line}{verb}: {name})")
+    }
 }
 
 /// A sale under the name that the scenario gives it.

@@ -5,10 +5,10 @@ use std::fmt::Write as _;
 use std::process::ExitCode;
 
 use anyhow::bail;
+use domain::amount::Total;
 use domain::calendar;
 use domain::explain::{Both, Change, Part, Totals, money_of, wrap};
 use domain::period::Period;
-use rust_decimal::Decimal;
 use serde::Serialize;
 use store::PgConnection;
 use store::audit;
@@ -40,6 +40,9 @@ struct SaleDifference {
     /// Why it would not be settled there.
     #[serde(skip_serializing_if = "Option::is_none")]
     unsettled: Option<String>,
+    /// That another version of the arithmetic computed it there, and why.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    arithmetic: Option<String>,
     changes: Vec<Change>,
     #[serde(skip_serializing_if = "Option::is_none")]
     totals: Option<Totals>,
@@ -119,7 +122,7 @@ pub(super) async fn period(
 ) -> anyhow::Result<ExitCode> {
     let ids = sales_of(conn, books, member_id, period, SALES_MAX).await?;
     let mut sales = Vec::new();
-    let mut totals: BTreeMap<String, (Decimal, Decimal)> = BTreeMap::new();
+    let mut totals: BTreeMap<String, (Total, Total)> = BTreeMap::new();
     for page in ids.chunks(PAGE) {
         for case in cases(conn, books, page).await? {
             let currency = case.outcome.sale.currency.to_string();
@@ -128,10 +131,11 @@ pub(super) async fn period(
             let after = match &there {
                 None => before,
                 Some(Ok(there)) => money_of(&there.settlement, member_id),
-                Some(Err(_)) => Decimal::ZERO,
+                Some(Err(_)) => Total::ZERO,
             };
             let total = totals.entry(currency).or_default();
-            *total = (total.0 + before, total.1 + after);
+            total.0 += before;
+            total.1 += after;
             let is_same = match &there {
                 None => true,
                 Some(Ok(there)) => case.pays_like(&there.settlement, Some(member_id)),
@@ -146,10 +150,8 @@ pub(super) async fn period(
         }
     }
     totals.retain(|_, (before, after)| !before.is_zero() || !after.is_zero());
-    let four = |amount: Decimal| format!("{amount:.4}");
-    let totals = totals
-        .into_iter()
-        .map(|(currency, (before, after))| (currency, Both::of(four(before), four(after))));
+    let both = |(before, after): (Total, Total)| Both::of(before, after);
+    let totals = totals.into_iter().map(|(currency, sums)| (currency, both(sums)));
     let answer = PeriodAnswer {
         world: other.phrase.clone(),
         member_id,
@@ -214,6 +216,7 @@ async fn difference(
         currency: event.facts.currency.to_string(),
         versions: Both::of(&own, &own),
         unsettled: None,
+        arithmetic: None,
         changes: Vec::new(),
         totals: None,
     };
@@ -221,6 +224,7 @@ async fn difference(
         Ok(there) => {
             sale.versions.after = name(&there.version.rule_set);
             sale.changes = case.compare(conn, &there, only, books).await?;
+            sale.arithmetic = there.arithmetic;
             sale.totals = Some(Totals::of(&case.settlement, &there.settlement));
         }
         Err(reason) => sale.unsettled = Some(reason),
@@ -239,6 +243,9 @@ fn sale_text(sale: &SaleDifference) -> String {
         format!("plan {was} → plan {would_be}")
     };
     text.push_str(&wrap(&versions, "  ", "    "));
+    if let Some(arithmetic) = &sale.arithmetic {
+        text.push_str(&wrap(&format!("It would be computed {arithmetic}"), "  ", "    "));
+    }
     if let Some(reason) = &sale.unsettled {
         text.push_str(&wrap(&format!("It would not be settled: {reason}"), "  ", "    "));
         return text;

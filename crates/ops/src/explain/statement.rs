@@ -111,10 +111,10 @@ impl<'a> Written<'a> {
                 self.sum_up()?;
                 if self.sums.0.is_empty() {
                     put("\nNothing was earned in this period.\n")?;
-                }
-                if is_whole {
+                } else if is_whole {
                     put(&self.head.foot())?;
-                } else {
+                }
+                if !is_whole {
                     put(
                         "\nTHIS STATEMENT DOES NOT AGREE WITH THE LEDGER; run `lineage verify`:\n",
                     )?;

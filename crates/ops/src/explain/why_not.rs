@@ -5,36 +5,23 @@ use std::fmt::Write as _;
 use std::process::ExitCode;
 
 use anyhow::bail;
-use chrono::{DateTime, TimeDelta, Utc};
-use domain::amount::Amount;
-use domain::calendar;
+use domain::amount::{Amount, Total};
 use domain::explain::{Change, money_of, wrap};
-use domain::ladder::Rank;
-use domain::network::DEPTH_MAX;
 use domain::period::Period;
-use domain::rule_set::Reads;
-use rust_decimal::Decimal;
 use serde::Serialize;
 use store::PgConnection;
 use store::events::EventDetail;
-use store::explaining::{self, Books, Turn, TurnKind};
+use store::explaining::{self, Books};
 use uuid::Uuid;
 
+use super::candidates::{WORLDS_MAX, Worlds, worlds};
 use super::case::Case;
 use super::difference::{cases, change_text, sales_of, settled_case};
 use super::world::Otherwise;
 use crate::output::{self, Format};
 
-/// Most worlds that are tried.
-const WORLDS_MAX: usize = 64;
-/// Most versions of the plan among them, those nearest to the sale.
-const VERSIONS_MAX: usize = 20;
-/// Most recorded changes among them, those nearest to the sale.
-const TURNS_MAX: i64 = 30;
 /// Most sales of a period: each is computed in every world.
 const SALES_MAX: i64 = 1_000;
-/// Most members whose changes are looked at.
-const MEMBERS_MAX: usize = 5_000;
 /// Amounts that are named, each with a world, when none pays the one asked for.
 const CLOSEST: usize = 3;
 
@@ -53,7 +40,7 @@ struct Tried {
     #[serde(skip_serializing_if = "Option::is_none")]
     sales_that_differ: Option<usize>,
     #[serde(skip)]
-    distance: Decimal,
+    distance: Total,
 }
 
 /// The answer.
@@ -65,13 +52,17 @@ struct Answer {
     of: String,
     asked: String,
     /// By currency, what is paid.
-    actual: BTreeMap<String, String>,
+    actual: BTreeMap<String, Total>,
     worlds_tried: usize,
     worlds_max: usize,
+    /// What was not looked at because of the limits, as phrases.
+    left_out: Vec<String>,
     /// The worlds that pay exactly what was asked for.
     exact: Vec<Tried>,
-    /// When there are none, those that come closest.
+    /// When there are none, those that come closest, and closer than what is paid.
     closest: Vec<Tried>,
+    /// How many worlds pay something else that is no closer than what is paid.
+    no_closer: usize,
 }
 
 /// Why a sale pays a member this and not that.
@@ -113,12 +104,12 @@ async fn look_for(
     (of, asked): (String, Amount),
     format: Format,
 ) -> anyhow::Result<ExitCode> {
-    let mut actual: BTreeMap<String, Decimal> = BTreeMap::new();
+    let mut actual: BTreeMap<String, Total> = BTreeMap::new();
     for case in cases {
         let currency = case.outcome.sale.currency.to_string();
         *actual.entry(currency).or_default() += money_of(&case.settlement, member_id);
     }
-    let worlds = worlds(conn, books, cases, member_id).await?;
+    let Worlds { worlds, left_out } = worlds(conn, books, cases, member_id).await?;
     let mut tried = Vec::new();
     for world in &worlds {
         tried.extend(try_world(conn, books, cases, member_id, asked, world).await?);
@@ -128,20 +119,28 @@ async fn look_for(
     });
     let (exact, mut others): (Vec<_>, Vec<_>) =
         tried.into_iter().partition(|tried| tried.distance.is_zero());
+    let paid = |tried: &Tried| actual.get(&tried.currency).copied().unwrap_or_default();
+    let is_closer = |tried: &Tried| tried.distance < (Total::from(asked) - paid(tried)).abs();
+    // A world may differ in another currency, or in lines of the same sum.
+    others.retain(|tried| tried.amount != paid(tried).to_string());
+    let all = others.len();
+    others.retain(is_closer);
+    let no_closer = all - others.len();
     // One world of those that pay the same says enough.
     others.dedup_by(|b, a| (&a.currency, &a.amount) == (&b.currency, &b.amount));
     others.truncate(if exact.is_empty() { CLOSEST } else { 0 });
-    let four = |(currency, amount): (String, Decimal)| (currency, format!("{amount:.4}"));
     let answer = Answer {
         member_id,
         member: explaining::people(conn, &[member_id]).await?.person(member_id).label(),
         of,
         asked: asked.to_string(),
-        actual: actual.into_iter().map(four).collect(),
+        actual,
         worlds_tried: worlds.len(),
         worlds_max: WORLDS_MAX,
+        left_out,
         exact,
         closest: others,
+        no_closer,
     };
     output::print(format, &answer, text)?;
     Ok(ExitCode::SUCCESS)
@@ -156,7 +155,8 @@ async fn try_world(
     asked: Amount,
     world: &Otherwise,
 ) -> anyhow::Result<Vec<Tried>> {
-    let mut sums: BTreeMap<String, Decimal> = BTreeMap::new();
+    let mut sums: BTreeMap<String, Total> = BTreeMap::new();
+    let mut notes: Vec<String> = Vec::new();
     let mut differing = 0;
     let mut changes = Vec::new();
     for case in cases {
@@ -164,6 +164,7 @@ async fn try_world(
         let money = match &there {
             None => money_of(&case.settlement, member_id),
             Some(Ok(there)) => {
+                notes.extend(there.arithmetic.clone().filter(|note| !notes.contains(note)));
                 if !case.pays_like(&there.settlement, Some(member_id)) {
                     differing += 1;
                     if let [_] = cases {
@@ -174,7 +175,7 @@ async fn try_world(
             }
             Some(Err(_)) => {
                 differing += 1;
-                Decimal::ZERO
+                Total::ZERO
             }
         };
         *sums.entry(case.outcome.sale.currency.to_string()).or_default() += money;
@@ -182,13 +183,14 @@ async fn try_world(
     if differing == 0 {
         return Ok(Vec::new());
     }
+    let phrase = [std::slice::from_ref(&world.phrase), &notes].concat().join(", ");
     let tried = sums.into_iter().map(|(currency, amount)| {
-        let remaining = asked.to_decimal() - amount;
+        let remaining = Total::from(asked) - amount;
         Tried {
-            world: world.phrase.clone(),
-            amount: format!("{amount:.4}"),
+            world: phrase.clone(),
+            amount: amount.to_string(),
             currency,
-            remaining: format!("{remaining:.4}"),
+            remaining: remaining.to_string(),
             changes: changes.clone(),
             sales_that_differ: (cases.len() > 1).then_some(differing),
             distance: remaining.abs(),
@@ -197,93 +199,9 @@ async fn try_world(
     Ok(tried.collect())
 }
 
-/// Every world that is tried, at most [`WORLDS_MAX`]: the member's other ranks, other versions of
-/// the plans, and the recorded changes nearest to the first sale.
-async fn worlds(
-    conn: &mut PgConnection,
-    books: &Books,
-    cases: &[Case],
-    member_id: Uuid,
-) -> anyhow::Result<Vec<Otherwise>> {
-    let Some(first) = cases.first() else { return Ok(Vec::new()) };
-    let near = first.outcome.sale.as_of;
-    let now = store::events::clock(conn).await?;
-    let name = explaining::people(conn, &[member_id]).await?.person(member_id).label();
-    let own_rank = explaining::inputs_as_of(conn, member_id, near, Reads::default()).await?;
-    let own_rank = own_rank.map(|inputs| inputs.seller.rank);
-    let mut worlds: Vec<Otherwise> = vec![Otherwise::as_of(now, "as they stand now")];
-    worlds.extend(versions(books, cases, near));
-    worlds.extend(turns(conn, books, cases, member_id, near).await?);
-    let ranks = (0_u8..).map(Rank).zip(books.ladder.names());
-    let others = ranks.filter(|(rank, _)| Some(*rank) != own_rank);
-    worlds.extend(others.map(|(rank, written)| {
-        let own = own_rank.map(|own| format!(" instead of {}", books.ladder.name(own)));
-        let own = own.unwrap_or_default();
-        Otherwise::rank(member_id, rank, format!("with rank {written}{own} for {name}"))
-    }));
-    worlds.truncate(WORLDS_MAX);
-    Ok(worlds)
-}
-
-/// Other versions of the plans that priced the sales, the nearest first.
-fn versions(books: &Books, cases: &[Case], near: DateTime<Utc>) -> Vec<Otherwise> {
-    let prices = |plan: &str| cases.iter().any(|case| case.version.rule_set.plan == plan);
-    let is_only = |number| cases.iter().all(|case| case.version.number == number);
-    let mut versions: Vec<_> = books.rules.versions().iter().collect();
-    versions.retain(|version| prices(&version.rule_set.plan) && !is_only(version.number));
-    versions.sort_by_key(|version| (version.rule_set.valid_from - near).abs());
-    versions.truncate(VERSIONS_MAX);
-    versions.into_iter().map(|version| Otherwise::version(&version.rule_set, books)).collect()
-}
-
-/// Before and after the recorded changes of the member and of everybody in the sellers' uplines.
-async fn turns(
-    conn: &mut PgConnection,
-    books: &Books,
-    cases: &[Case],
-    member_id: Uuid,
-    near: DateTime<Utc>,
-) -> anyhow::Result<Vec<Otherwise>> {
-    let everybody = cases.iter().flat_map(|case| {
-        let visits = std::iter::once(&case.inputs.seller).chain(&case.inputs.upline);
-        visits.map(|visit| visit.member_id)
-    });
-    let mut ids: Vec<Uuid> = everybody.chain([member_id]).collect();
-    if let [case] = cases {
-        // The rules may not have looked so far up.
-        let reads = Reads { depth: DEPTH_MAX, joined_at: false };
-        let seller_id = case.inputs.seller.member_id;
-        let all = explaining::inputs_as_of(conn, seller_id, near, reads).await?;
-        let all = all.iter().flat_map(|inputs| &inputs.upline);
-        ids.extend(all.map(|visit| visit.member_id));
-    }
-    ids.sort_unstable();
-    ids.dedup();
-    ids.truncate(MEMBERS_MAX);
-    let turns = explaining::turns_near(conn, &ids, near, TURNS_MAX).await?;
-    let whose: Vec<Uuid> = turns.iter().map(|turn| turn.member_id).collect();
-    let people = explaining::people(conn, &whose).await?;
-    let world = |turn: &Turn| {
-        let who = people.person(turn.member_id).label();
-        let what = match turn.kind {
-            TurnKind::Move => "moved",
-            TurnKind::State => "changed in status or rank",
-            TurnKind::Split => "changed the reward split",
-        };
-        let at = calendar::moment(&books.programme, turn.at);
-        if turn.at <= near {
-            let before = turn.at - TimeDelta::microseconds(1);
-            Otherwise::as_of(before, &format!("as they stood just before {who} {what} at {at}"))
-        } else {
-            Otherwise::as_of(turn.at, &format!("as they stood from {at} on, when {who} {what}"))
-        }
-    };
-    Ok(turns.iter().map(world).collect())
-}
-
 fn text(answer: &Answer) -> String {
     let Answer { member, of, asked, actual, worlds_tried, worlds_max, exact, closest, .. } = answer;
-    let is = |(currency, amount): (&String, &String)| format!("{amount} {currency}");
+    let is = |(currency, amount): (&String, &Total)| format!("{amount} {currency}");
     let actual: Vec<String> = actual.iter().map(is).collect();
     let title = format!("{of} pays {member} {}, not {asked}", actual.join(" and "));
     let mut text = wrap(&title, "", "  ");
@@ -292,11 +210,16 @@ fn text(answer: &Answer) -> String {
         text.push_str(&tried_text(tried));
     }
     if exact.is_empty() {
-        text.push_str(&wrap(
-            &format!("No world that was tried pays exactly {asked}. The closest:"),
-            "",
-            "  ",
-        ));
+        let what = match (closest.len(), answer.no_closer) {
+            (0, 0) => ". None of them pays this member anything else.".to_owned(),
+            (0, more) => format!(
+                ", and none comes closer than what is paid; {more} pay(s) something else that is \
+                 no closer."
+            ),
+            _ => ". The closest:".to_owned(),
+        };
+        let sentence = format!("No world that was tried pays exactly {asked}{what}");
+        text.push_str(&wrap(&sentence, "", "  "));
         for tried in closest {
             text.push_str(&tried_text(tried));
             let (short, much) = (tried.remaining.as_str(), tried.remaining.strip_prefix('-'));
@@ -305,14 +228,15 @@ fn text(answer: &Answer) -> String {
                 None => writeln!(text, "    that is {short} short"),
             };
         }
-        if closest.is_empty() {
-            text.push_str("  None of them pays this member anything else.\n");
-        }
     }
+    let left_out = match answer.left_out.as_slice() {
+        [] => String::new(),
+        left_out => format!("Left out: {}. ", left_out.join("; ")),
+    };
     let tried = format!(
         "{worlds_tried} world(s) were tried, of at most {worlds_max}: the member's other ranks, other \
          versions of the plan, and tree, ranks, statuses and splits as of the nearest recorded changes \
-         and as of now. Nothing was written."
+         and as of now. {left_out}Nothing was written."
     );
     text.push_str(&wrap(&tried, "\n", ""));
     text

@@ -7,11 +7,10 @@ use domain::calendar;
 use domain::explain::as_if_in_force;
 use domain::inputs::Inputs;
 use domain::ladder::Rank;
-use domain::plan::PlanFile;
 use domain::rule_book::PlanVersion;
 use domain::rule_set::RuleSet;
 use domain::sale::Sale;
-use domain::settle::{self, Settlement};
+use domain::settle::{self, SEMANTICS_VERSION, Settlement, Unrepeatable};
 use store::explaining::{self, Books};
 use store::{PgConnection, StoreError};
 use uuid::Uuid;
@@ -20,6 +19,7 @@ use super::case::Case;
 use crate::input;
 use crate::members::moment::Moment;
 use crate::members::question;
+use crate::plan::Source;
 
 /// Which other world is asked about.
 #[derive(Debug, clap::Args)]
@@ -76,6 +76,9 @@ pub(super) struct Inhabited {
     pub(super) version: PlanVersion,
     pub(super) inputs: Inputs,
     pub(super) settlement: Settlement,
+    /// That another version of the arithmetic computed it than computes the sale, and why: as a
+    /// phrase.
+    pub(super) arithmetic: Option<String>,
 }
 
 impl Otherwise {
@@ -170,15 +173,34 @@ impl Otherwise {
                 visit.rank = other.map_or(visit.rank, |(_, rank)| *rank);
             }
         }
-        Ok(Some(match settle::settle(sale, &inputs, &rules) {
-            Ok(settlement) => {
+        Ok(Some(settle_there(case.outcome.semantics, sale, &inputs, &rules).map(
+            |(settlement, arithmetic)| {
                 let (number, rule_numbers) = (case.version.number, Vec::new());
                 let version = PlanVersion { number, rule_numbers, rule_set: rules };
-                Ok(Inhabited { version, inputs, settlement })
-            }
-            Err(error) => Err(error.to_string()),
-        }))
+                Inhabited { version, inputs, settlement, arithmetic }
+            },
+        )))
     }
+}
+
+/// Settles by the arithmetic that made the outcome, so that nothing differs but what is asked about;
+/// by the present one where the former does not know such rules, and says so. The error says why
+/// neither settles it.
+fn settle_there(
+    semantics: i16,
+    sale: &Sale,
+    inputs: &Inputs,
+    rules: &RuleSet,
+) -> Result<(Settlement, Option<String>), String> {
+    let why = match settle::settle_as(semantics, sale, inputs, rules) {
+        Ok(settlement) => return Ok((settlement, None)),
+        Err(Unrepeatable::Unsettleable(error)) => return Err(error.to_string()),
+        Err(Unrepeatable::BeyondVersion1(what)) => format!("version {semantics} knows no {what}"),
+        Err(Unrepeatable::Semantics(_)) => format!("version {semantics} is unknown here"),
+    };
+    let settlement = settle::settle(sale, inputs, rules).map_err(|error| error.to_string())?;
+    let note = format!("by version {SEMANTICS_VERSION} of the arithmetic, because {why}");
+    Ok((settlement, Some(note)))
 }
 
 fn check_source_type(rules: &RuleSet, sale: &Sale) -> Result<(), String> {
@@ -190,12 +212,10 @@ fn check_source_type(rules: &RuleSet, sale: &Sale) -> Result<(), String> {
 
 /// The rules of a plan file.
 fn compile(path: &str, books: &Books) -> anyhow::Result<RuleSet> {
-    let text = input::read_text(path)?;
-    let name = input::name(path);
-    let file = PlanFile::from_yaml(&text).with_context(|| format!("cannot read {name}"))?;
-    RuleSet::compile(&file, &books.ladder, &books.programme).map_err(|flaws| {
-        let flaws = flaws.iter().map(|flaw| format!("{}: {}", flaw.path, flaw.message));
-        let flaws = flaws.collect::<Vec<_>>().join("\n  ");
+    let source = Source::read(path)?;
+    source.compile(&books.ladder, &books.programme).map_err(|flaws| {
+        let flaws = flaws.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n  ");
+        let name = &source.name;
         anyhow::anyhow!(
             "{name} is no plan that could be applied (see `lineage plan check`):\n  {flaws}"
         )

@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 use chrono::{DateTime, Utc};
+use domain::network::DEPTH_MAX;
 use domain::period::Programme;
 use domain::rule_book::RuleBook;
 use domain::rule_set::RuleSet;
@@ -18,6 +19,10 @@ use crate::connection::DatabaseArgs;
 use crate::output;
 use crate::ranks;
 use domain::calendar;
+
+/// What a check leaves open.
+const NOT_LOOKED_AT: &str =
+    "Only `lineage plan apply --dry-run` also looks at sales that are settled already.\n";
 
 pub(super) async fn check(args: &CheckArgs, database: &DatabaseArgs) -> anyhow::Result<ExitCode> {
     let source = Source::read(&args.file)?;
@@ -53,7 +58,8 @@ pub(super) async fn check(args: &CheckArgs, database: &DatabaseArgs) -> anyhow::
         let facts = facts(&rule_set, number, valid_to, &calendar);
         let difference = difference.as_ref().map(|difference| difference.text(&calendar));
         let difference = difference.unwrap_or_default();
-        format!("{} is fine.{applied}\n{facts}{difference}", source.name)
+        let unknown = if number.is_none() { NOT_LOOKED_AT } else { "" };
+        format!("{} is fine.{applied}\n{facts}{difference}{unknown}", source.name)
     })?;
     Ok(ExitCode::SUCCESS)
 }
@@ -119,10 +125,9 @@ async fn write(
     let application =
         Application { rule_set, file_hash: source.hash(), applied_by: &applied_by, reason };
     let applied = plans::apply(conn, &application).await.map_err(|error| match error {
-        ApplyError::Store(error) => anyhow::Error::new(error),
-        error @ (ApplyError::Conflict(_) | ApplyError::Repricing { .. }) => {
-            anyhow::Error::new(error)
-        }
+        // Unwrapped, because advice is given for what PostgreSQL says.
+        ApplyError::Store(error) => anyhow::Error::from(error),
+        refused => refused.into(),
     });
     applied.with_context(|| source.name.clone())
 }
@@ -136,8 +141,13 @@ fn describe(rule_set: &RuleSet, number: Option<i32>, valid_to: Option<DateTime<U
         "valid_from": calendar::rfc3339(rule_set.valid_from),
         "valid_to": valid_to.map(calendar::rfc3339),
         "rules": rule_set.rules.len(),
-        "levels": rule_set.reads().depth,
+        "levels": levels(rule_set),
     })
+}
+
+/// How many levels above the seller are looked at; `None`: as many as there are.
+fn levels(rule_set: &RuleSet) -> Option<u16> {
+    Some(rule_set.reads().depth).filter(|depth| *depth < DEPTH_MAX)
 }
 
 fn facts(
@@ -150,8 +160,11 @@ fn facts(
     rows.extend(number.map(|number| ("number", number.to_string())));
     rows.push(("hash", RuleSet::hash(&rule_set.content()).to_string()));
     rows.push(("valid", validity(rule_set.valid_from, valid_to, programme)));
-    let (rules, levels) = (rule_set.rules.len(), rule_set.reads().depth);
-    rows.push(("rules", format!("{rules}, paying up to {levels} level(s)")));
+    let reach = levels(rule_set).map_or_else(
+        || "looking up to the top of the tree".to_owned(),
+        |levels| format!("paying up to {levels} level(s)"),
+    );
+    rows.push(("rules", format!("{}, {reach}", rule_set.rules.len())));
     output::facts(&rows)
 }
 

@@ -1,6 +1,7 @@
 //! What a version changes, a line each.
 
 use chrono::{DateTime, Utc};
+use domain::condition::Condition;
 use domain::period::Programme;
 use domain::rule_book::RuleBook;
 use domain::rule_diff::{Change, RuleDiff, RuleName};
@@ -76,8 +77,14 @@ fn titled(rule: &RuleName) -> String {
     if rule.id == rule.name { rule.id.clone() } else { format!("{}: {}", rule.id, rule.name) }
 }
 
-/// A value for people: texts without quotes, and days where a rule begins and ends.
+/// A value for people: texts without quotes, conditions as phrases, and days where a rule begins and
+/// ends.
 fn shown(path: &str, value: &Value, programme: &Programme) -> String {
+    if matches!(path, "condition" | "eligibility")
+        && let Ok(condition) = serde_json::from_value::<Condition>(value.clone())
+    {
+        return condition.phrase();
+    }
     let text = match value {
         Value::Null => return "nothing".to_owned(),
         Value::String(text) => text,
@@ -155,5 +162,34 @@ rules:
             value["changed"][0]["changes"][0],
             json!({ "path": "calculation.levels[level 2].percentage", "old": "1.50", "new": "2.00" })
         );
+    }
+
+    /// One line a condition, in words, whatever of it changes.
+    #[test]
+    fn conditions_are_phrases() {
+        let programme = Programme::default();
+        let with = |version: &str, more: &str| {
+            let yaml = OLD.replace("2023-01", version);
+            rule_set(
+                &yaml.replace("component: base,", &format!("component: base, {more}")),
+                &programme,
+            )
+        };
+        let old = with(
+            "2023-01",
+            "condition: {all: [{field: sale.amount, op: '>=', value: '300'}, \
+             {field: sale.currency, op: in, value: [EUR]}]},",
+        );
+        let new = with(
+            "2023-04",
+            "condition: {field: sale.amount, op: '<', value: '80'}, \
+             eligibility: {field: beneficiary.rank, op: '>=', value: MEMBER},",
+        );
+        let version = PlanVersion { number: 1, rule_numbers: vec![], rule_set: old };
+        let text = Difference::of(&new, &RuleBook::new(vec![version])).text(&programme);
+        let expected = "~ rule base  condition: sale.amount >= 300.0000 and sale.currency in EUR → \
+                        sale.amount < 80.0000\n\
+                        ~ rule base  eligibility: nothing → beneficiary.rank >= MEMBER\n0 rule(s)";
+        assert!(text.contains(expected), "{text}");
     }
 }

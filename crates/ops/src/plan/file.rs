@@ -1,5 +1,7 @@
 //! A plan file on its way to a rule set, and what is wrong with it.
 
+use std::fmt;
+
 use domain::ladder::Ladder;
 use domain::line;
 use domain::period::Programme;
@@ -13,26 +15,39 @@ use crate::output::{self, Format, remark};
 
 /// A plan file as read.
 #[derive(Debug)]
-pub(super) struct Source {
+pub(crate) struct Source {
     /// What it is called in messages.
-    pub(super) name: String,
+    pub(crate) name: String,
     text: String,
 }
 
 /// What is wrong at one place of the file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub(super) struct FileFlaw {
+pub(crate) struct FileFlaw {
     /// The line, counted from 1, where it is known.
-    pub(super) line: Option<usize>,
+    pub(crate) line: Option<usize>,
     /// The place inside the document; empty: all of it.
-    pub(super) path: String,
+    pub(crate) path: String,
     /// What is wrong, and what would be right.
-    pub(super) message: String,
+    pub(crate) message: String,
+}
+
+impl fmt::Display for FileFlaw {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { line, path, message } = self;
+        if let Some(line) = line {
+            write!(f, "line {line}: ")?;
+        }
+        if !path.is_empty() && path != "." {
+            write!(f, "{path}: ")?;
+        }
+        f.write_str(message)
+    }
 }
 
 impl Source {
     /// Reads the file.
-    pub(super) fn read(path: &str) -> anyhow::Result<Self> {
+    pub(crate) fn read(path: &str) -> anyhow::Result<Self> {
         Ok(Self { name: input::name(path).to_owned(), text: input::read_text(path)? })
     }
 
@@ -42,7 +57,7 @@ impl Source {
     }
 
     /// Compiles the file, or says everything that is wrong with it.
-    pub(super) fn compile(
+    pub(crate) fn compile(
         &self,
         ladder: &Ladder,
         programme: &Programme,
@@ -66,13 +81,8 @@ impl Source {
             let value = serde_json::json!({ "fine": false, "file": self.name, "flaws": flaws });
             return output::print(format, &value, ToString::to_string);
         }
-        for FileFlaw { line, path, message } in flaws {
-            let line = line.map_or_else(String::new, |line| format!("line {line}: "));
-            let path = match path.as_str() {
-                "" | "." => String::new(),
-                path => format!("{path}: "),
-            };
-            remark(&format!("{}: {line}{path}{message}", self.name));
+        for flaw in flaws {
+            remark(&format!("{}: {flaw}", self.name));
         }
         remark(&format!("error: {} flaw(s) in {}", flaws.len(), self.name));
         Ok(())

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::bail;
-use domain::amount::Amount;
+use domain::amount::Total;
 use domain::explain::as_if_in_force;
 use domain::line;
 use domain::plan::PlanFile;
@@ -24,9 +24,9 @@ use crate::{input, output};
 struct Change {
     member: String,
     currency: String,
-    base: Amount,
-    with: Amount,
-    difference: Amount,
+    base: Total,
+    with: Total,
+    difference: Total,
 }
 
 /// A scenario that applies the plan.
@@ -41,7 +41,7 @@ struct Compared {
 }
 
 /// Money by member and currency.
-type Money = BTreeMap<(String, String), Amount>;
+type Money = BTreeMap<(String, String), Total>;
 
 pub(super) fn run(args: &DiffArgs) -> anyhow::Result<ExitCode> {
     let (base, with) = (Plan::read(&args.base)?, Plan::read(&args.with)?);
@@ -60,7 +60,7 @@ pub(super) fn run(args: &DiffArgs) -> anyhow::Result<ExitCode> {
         for (totals, money) in [(&mut base_totals, &before_money), (&mut with_totals, &after_money)]
         {
             for ((_, currency), sum) in money {
-                add(totals, (String::new(), currency.clone()), *sum);
+                *totals.entry((String::new(), currency.clone())).or_default() += *sum;
             }
         }
         compared.push(Compared {
@@ -156,14 +156,11 @@ fn both(
     Ok(Some((scenario.clone(), other)))
 }
 
-fn add<K: Ord>(sums: &mut BTreeMap<K, Amount>, key: K, amount: Amount) {
-    let sum = sums.entry(key).or_default();
-    *sum = sum.checked_add(amount).unwrap_or(*sum);
-}
-
 fn money(run: &Run) -> Money {
     let mut money = Money::new();
-    each_line(run, |member, currency, line| add(&mut money, (member, currency), line.amount));
+    each_line(run, |member, currency, line| {
+        *money.entry((member, currency)).or_default() += line.amount;
+    });
     money
 }
 
@@ -186,7 +183,7 @@ fn changes_and_equals(base: &Money, with: &Money) -> Vec<Change> {
     let change = |key: &(String, String)| {
         let of = |money: &Money| money.get(key).copied().unwrap_or_default();
         let (base, with) = (of(base), of(with));
-        let difference = with.checked_sub(base).unwrap_or_default();
+        let difference = with - base;
         let (member, currency) = key.clone();
         Change { member, currency, base, with, difference }
     };
@@ -213,15 +210,16 @@ fn notes(before: &Run, after: &Run) -> Vec<String> {
         notes.push(format!("no longer refused: {}", refused.what));
     }
     let points = |run: &Run| {
-        let mut points: BTreeMap<String, Amount> = BTreeMap::new();
-        each_line(run, |member, _, line| add(&mut points, member, line.career_points));
+        let mut points: BTreeMap<String, Total> = BTreeMap::new();
+        each_line(run, |member, _, line| {
+            *points.entry(member).or_default() += line.career_points;
+        });
         points
     };
     let (was, is) = (points(before), points(after));
     let members: BTreeSet<&String> = was.keys().chain(is.keys()).collect();
     for member in members {
-        let of =
-            |points: &BTreeMap<String, Amount>| points.get(member).copied().unwrap_or_default();
+        let of = |points: &BTreeMap<String, Total>| points.get(member).copied().unwrap_or_default();
         let (from, to) = (of(&was), of(&is));
         if from != to {
             notes.push(format!("{member}: {from} career points, then {to}"));
@@ -249,7 +247,7 @@ fn text(compared: &[Compared], changed: usize, totals: &[Change], args: &DiffArg
 
 fn table(title: &str, changes: &[Change]) -> String {
     let rows = changes.iter().map(|change| {
-        let sign = if change.difference > Amount::ZERO { "+" } else { "" };
+        let sign = if change.difference > Total::ZERO { "+" } else { "" };
         vec![
             change.member.clone(),
             change.currency.clone(),

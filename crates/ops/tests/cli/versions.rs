@@ -97,15 +97,38 @@ async fn a_dry_run_shows_what_a_version_changes() {
                  ~ rule base  calculation.levels[level 2].percentage: 1.50 → 2.00\n\
                  - rule winter\n\
                  1 rule(s) added, 1 changed, 1 closed, 0 unchanged\n";
-    for command in [&["apply", file.path(), "--dry-run"][..], &["check", file.path()]] {
+    let open =
+        "Only `lineage plan apply --dry-run` also looks at sales that are settled already.\n";
+    for (command, end) in [
+        (&["apply", file.path(), "--dry-run"][..], lines.to_owned()),
+        (&["check", file.path()], format!("{lines}{open}")),
+    ] {
         let said = plan(&world, command).await;
         assert_eq!(said.code, Some(0), "{said:?}");
-        assert!(said.out.ends_with(lines), "{}", said.out);
+        assert!(said.out.ends_with(&end), "{}", said.out);
     }
     let checked = plan(&world, &["check", file.path(), "--format", "json"]).await.json();
     let change = &checked["difference"]["changed"][0]["changes"][0];
     assert_eq!((&change["old"], &change["new"]), (&json!("1.50"), &json!("2.00")));
     assert_eq!(count(&world, "select count(*) from commission_plans").await, 1);
+}
+
+/// How far rules look: a number of levels, or as far as there is somebody.
+#[tokio::test]
+async fn a_check_says_how_far_the_rules_look() {
+    let world = prague().await;
+    let file = File::new(&world, FIRST);
+    let compressed = FIRST.replace("type: unilevel,", "type: unilevel, compression: standard,");
+    for (text, sentence, levels) in [
+        (FIRST, " 2, paying up to 2 level(s)\n", json!(2)),
+        (&compressed, " 2, looking up to the top of the tree\n", Value::Null),
+    ] {
+        std::fs::write(file.path(), text).unwrap();
+        let said = plan(&world, &["check", file.path()]).await;
+        assert!(said.out.contains(sentence), "{said:?}");
+        let json = plan(&world, &["check", file.path(), "--format", "json"]).await.json();
+        assert_eq!(json["levels"], levels);
+    }
 }
 
 /// A retirement is tried, made, repeated and ended by a later version; lists say who and why.

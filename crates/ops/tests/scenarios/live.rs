@@ -252,11 +252,15 @@ impl Live {
         self.check_command(&output, place);
     }
 
-    /// A command must do what the run in memory did, or refuse it.
+    /// A command must do what the run in memory did, or refuse it for the same cause.
     fn check_command(&mut self, output: &Output, place: Option<usize>) {
         let refused = self.refused.iter().find(|(step, _)| Some(*step) == place);
-        if output.status.success() == refused.is_some() {
-            let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        let is_as_expected = match refused {
+            None => output.status.success(),
+            Some((_, cause)) => output.status.code() == Some(1) && said.contains(said_for(cause)),
+        };
+        if !is_as_expected {
             let expected = refused.map_or("done", |(_, cause)| cause.as_str()).to_owned();
             self.differ(format!("timeline[{place:?}]: {expected} in memory, live: {said}"));
         }
@@ -317,6 +321,21 @@ impl Live {
             body["sponsor_id"] = json!(sponsor_id);
         }
         body
+    }
+}
+
+/// What `lineage plan` says when it refuses for a cause, and for no other one.
+fn said_for(cause: &str) -> &'static str {
+    match cause {
+        "invalid" => " flaw(s) in ",
+        "same_start" => "what was applied never changes",
+        "same_sales" => "would both pay",
+        "settled_sales" => "would reprice",
+        "unknown_plan" => "; see `lineage plan list`",
+        "not_begun" => ": it begins at ",
+        "begins_then" => ", so that the plan is in force then",
+        "retired_before" => ": it is retired from ",
+        other => panic!("lineage plan knows no cause {other}"),
     }
 }
 

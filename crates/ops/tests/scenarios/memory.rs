@@ -32,3 +32,22 @@ fn every_scenario_comes_to_what_it_expects() {
     let (code, out, said) = lineage_in(&root(), &["scenario", "run", "scenarios"]);
     assert_eq!(code, Some(0), "{out}{said}");
 }
+
+/// Every rule, type, operator, mode and reason is held by as many scenarios as it needs.
+#[test]
+fn every_rule_type_operator_mode_and_reason_is_covered() {
+    let (code, out, said) = lineage_in(&root(), &["scenario", "coverage", "scenarios"]);
+    assert_eq!(code, Some(0), "{out}{said}");
+}
+
+/// What the help tells people to type can be typed.
+#[test]
+fn the_help_of_run_names_a_file_that_there_is() {
+    let (_, help, _) = lineage_in(&root(), &["scenario", "run", "--help"]);
+    let words = help.split_whitespace();
+    let named: Vec<&str> = words.filter(|word| word.starts_with("scenarios/")).collect();
+    assert!(!named.is_empty(), "{help}");
+    for file in named {
+        assert!(root().join(file).is_file(), "{file}: {help}");
+    }
+}
