@@ -15,7 +15,9 @@ use domain::rule_book::RuleBook;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-pub use self::statement::{LinePosition, NoPosition, StatementPage, ledger_sums, statement_page};
+pub use self::statement::{
+    LinePosition, NoPosition, StatementPage, ledger_sums, statement_page, waiting_sales,
+};
 pub use self::worlds::{Turn, TurnKind, events_of_period, inputs_as_of, turns_near};
 use crate::events::{self, EventDetail};
 use crate::{StoreError, audit, plans, programme, tree};

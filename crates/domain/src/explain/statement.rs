@@ -34,6 +34,8 @@ pub struct StatementHead {
     pub last_day: String,
     /// Where these days begin.
     pub time_zone: String,
+    /// The member's own sales of the period that are not settled, by what they wait for.
+    pub waiting_sales: BTreeMap<String, i64>,
 }
 
 /// A line of the ledger, with what is recorded of its event.
@@ -318,7 +320,12 @@ impl Clerk<'_> {
 impl StatementHead {
     /// The head of a member's statement.
     #[must_use]
-    pub fn new(member: Person, period: Period, programme: &Programme) -> Self {
+    pub fn new(
+        member: Person,
+        period: Period,
+        programme: &Programme,
+        waiting_sales: BTreeMap<String, i64>,
+    ) -> Self {
         let last = period.next().first_day().pred_opt().unwrap_or(period.first_day());
         Self {
             member,
@@ -326,18 +333,30 @@ impl StatementHead {
             first_day: period.first_day().to_string(),
             last_day: last.to_string(),
             time_zone: programme.time_zone.name().to_owned(),
+            waiting_sales,
         }
     }
 
     /// The head as a text.
     #[must_use]
     pub fn text(&self) -> String {
-        let Self { member, period, first_day, last_day, time_zone } = self;
+        let Self { member, period, first_day, last_day, time_zone, waiting_sales } = self;
         let rows = [
             ("  member", clip(&member.label(), WIDTH - 10)),
             ("  period", format!("{period}: {first_day} to {last_day}, days in {time_zone}")),
         ];
-        format!("Statement of commissions\n{}", facts(&rows))
+        let mut text = format!("Statement of commissions\n{}", facts(&rows));
+        if !waiting_sales.is_empty() {
+            let each = waiting_sales.iter().map(|(cause, sales)| format!("{sales} for {cause}"));
+            let each: Vec<String> = each.collect();
+            let words = format!(
+                "Not settled yet are sales of the member's own that wait: {}. What they will pay is \
+                 not in this statement.",
+                each.join(", ")
+            );
+            text.push_str(&wrap(&words, "\n", ""));
+        }
+        text
     }
 
     /// Below the last sum: what the reader may rely on, and whom to ask.

@@ -225,8 +225,26 @@ fn sums_that_differ_from_the_ledger_are_said_loudly() {
 fn the_head_says_whose_days_the_period_has() {
     let time_zone = Programme::parse_time_zone("Europe/Prague").unwrap();
     let programme = Programme { time_zone, ..Programme::default() };
-    let head = StatementHead::new(person(3, "Eva"), "2024-02".parse().unwrap(), &programme);
+    let head = StatementHead::new(
+        person(3, "Eva"),
+        "2024-02".parse().unwrap(),
+        &programme,
+        BTreeMap::new(),
+    );
     let expected = "Statement of commissions\n  member  Eva (M-3)\n  period  2024-02: 2024-02-01 to \
                     2024-02-29, days in Europe/Prague\n";
     assert_eq!(head.text(), expected);
+}
+
+/// "Why is my statement empty?" is answered before it is asked.
+#[test]
+fn sales_that_wait_are_named() {
+    let waiting = BTreeMap::from([("no_plan".to_owned(), 2), ("unknown_member".to_owned(), 1)]);
+    let period = "2024-02".parse().unwrap();
+    let head = StatementHead::new(person(3, "Eva"), period, &Programme::default(), waiting);
+    let expected = "
+Not settled yet are sales of the member's own that wait: 2 for no_plan, 1 for
+unknown_member. What they will pay is not in this statement.
+";
+    assert!(head.text().ends_with(expected), "{}", head.text());
 }

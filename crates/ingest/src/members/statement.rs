@@ -97,6 +97,7 @@ pub(crate) async fn get(
     existing(&mut tx, id, None).await?;
     let books = Books::read(&mut tx).await?;
     let member = explaining::people(&mut tx, &[id]).await?.person(id);
+    let waiting = explaining::waiting_sales(&mut tx, id, period).await?;
     let ledger = explaining::ledger_sums(&mut tx, id, period).await?;
     let page = explaining::statement_page(&mut tx, (id, period), after, limit, &books).await?;
     let mut page_sums = Sums::default();
@@ -104,7 +105,7 @@ pub(crate) async fn get(
         page_sums.add(line);
     }
     Ok(Json(StatementView {
-        head: StatementHead::new(member, period, &books.programme),
+        head: StatementHead::new(member, period, &books.programme, waiting),
         unexplained_lines: page.lines.iter().filter(|line| !line.problems.is_empty()).count(),
         lines: page.lines,
         page_sums,

@@ -24,6 +24,7 @@ const TURNS_MAX: usize = 30;
 const MEMBERS_MAX: usize = 5_000;
 
 /// The worlds to be tried.
+#[derive(Default)]
 pub(super) struct Worlds {
     pub(super) worlds: Vec<Otherwise>,
     /// What was left out because of the limits, as phrases.

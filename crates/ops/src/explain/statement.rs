@@ -27,7 +27,8 @@ pub(super) async fn run(
 ) -> anyhow::Result<ExitCode> {
     let books = Books::read(conn).await?;
     let member = explaining::people(conn, &[member_id]).await?.person(member_id);
-    let head = StatementHead::new(member, period, &books.programme);
+    let waiting = explaining::waiting_sales(conn, member_id, period).await?;
+    let head = StatementHead::new(member, period, &books.programme, waiting);
     let ledger = explaining::ledger_sums(conn, member_id, period).await?;
     let mut written = Written::begin(&head, format)?;
     let mut after = None;

@@ -51,6 +51,8 @@ struct Answer {
     /// The sale or the period.
     of: String,
     asked: String,
+    /// Whether that is what is paid.
+    is_paid: bool,
     /// By currency, what is paid.
     actual: BTreeMap<String, Total>,
     worlds_tried: usize,
@@ -109,7 +111,9 @@ async fn look_for(
         let currency = case.outcome.sale.currency.to_string();
         *actual.entry(currency).or_default() += money_of(&case.settlement, member_id);
     }
-    let Worlds { worlds, left_out } = worlds(conn, books, cases, member_id).await?;
+    let is_paid = actual.values().any(|paid| *paid == Total::from(asked));
+    let Worlds { worlds, left_out } =
+        if is_paid { Worlds::default() } else { worlds(conn, books, cases, member_id).await? };
     let mut tried = Vec::new();
     for world in &worlds {
         tried.extend(try_world(conn, books, cases, member_id, asked, world).await?);
@@ -134,6 +138,7 @@ async fn look_for(
         member: explaining::people(conn, &[member_id]).await?.person(member_id).label(),
         of,
         asked: asked.to_string(),
+        is_paid,
         actual,
         worlds_tried: worlds.len(),
         worlds_max: WORLDS_MAX,
@@ -203,6 +208,10 @@ fn text(answer: &Answer) -> String {
     let Answer { member, of, asked, actual, worlds_tried, worlds_max, exact, closest, .. } = answer;
     let is = |(currency, amount): (&String, &Total)| format!("{amount} {currency}");
     let actual: Vec<String> = actual.iter().map(is).collect();
+    if answer.is_paid {
+        let sentence = format!("{of} does pay {member} {}.", actual.join(" and "));
+        return wrap(&sentence, "", "  ");
+    }
     let title = format!("{of} pays {member} {}, not {asked}", actual.join(" and "));
     let mut text = wrap(&title, "", "  ");
     text.push('\n');

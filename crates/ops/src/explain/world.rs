@@ -109,6 +109,9 @@ impl Otherwise {
                 bail!("--rank: write MEMBER=RANK, such as M-1001=GOLD, not {written:?}")
             };
             let member_id = question::find(conn, name).await?;
+            if ranks.iter().any(|(known, _)| *known == member_id) {
+                bail!("--rank: {name} is given two ranks; one world has one")
+            }
             ranks.push((member_id, books.ladder.rank(rank).context("--rank")?));
             phrases.push(format!("with rank {rank} for {name}"));
         }

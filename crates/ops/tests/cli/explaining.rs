@@ -154,6 +154,24 @@ EUR
     let (whole, text) =
         lineage(&world, &["explain", "--member", "M-4", "--period", "2026-11"]).await;
     assert!(whole && text.ends_with("\nNothing was earned in this period.\n"), "{text}");
+    assert!(!text.contains("Not settled yet"), "{text}");
+
+    // A sale of the member's own that waits is named, in its period only.
+    let event = "insert into events (id, member_id, occurred_at, recorded_at, earned_period, \
+        event_type, source_type, currency, source, external_id, amount, volume) values ($1, $2, \
+        '2026-11-05', now(), '2026-11-01', 'SALE', 'INVESTMENT', 'EUR', 's', 'w', 1, 1)";
+    let waiting = Uuid::from_u128(77);
+    sqlx::query(event).bind(waiting).bind(Uuid::from_u128(4)).execute(&world.owner).await.unwrap();
+    let failure = "insert into event_failures (event_id, state, cause, attempts, last_error) \
+        values ($1, 'dead', 'no_plan', 4, 'x')";
+    sqlx::query(failure).bind(waiting).execute(&world.owner).await.unwrap();
+    let statement = |member: &'static str, period: &'static str| {
+        let world = &world;
+        async move { lineage(world, &["explain", "--member", member, "--period", period]).await.1 }
+    };
+    assert!(statement("M-4", "2026-11").await.contains("that wait: 1 for no_plan."));
+    assert!(!statement("M-4", "2026-12").await.contains("that wait"));
+    assert!(!statement("M-3", "2026-11").await.contains("that wait"), "another seller's");
 }
 
 /// What somebody changed past the triggers is named, and the exit status says so.
@@ -276,6 +294,9 @@ async fn why_not_finds_the_world_that_pays_the_amount() {
     );
     assert_eq!(json["closest"], json!([]));
 
+    let (ended, text) = lineage(&world, &[&["explain"], &sale[..], &["0"]].concat()).await;
+    assert!(ended && text == "sale 1 of shop does pay Member 2 (M-2) 0.0000 EUR.\n", "{text}");
+
     let month = ["--member", "M-2", "--period", "2026-11", "--why-not"];
     let (ended, text) = lineage(&world, &[&["explain"], &month[..], &["19.98"]].concat()).await;
     let sentence =
@@ -363,6 +384,19 @@ async fn questions_that_make_no_sense_are_refused() {
         (vec!["--source", "shop", "--external-id", "1", "--why-not", "5"], "say --member"),
         (vec!["--source", "shop", "--external-id", "1", "--rank", "M-2"], "write MEMBER=RANK"),
         (vec!["--source", "shop", "--external-id", "1", "--rank", "M-2=X"], "rank X is not on"),
+        (
+            vec![
+                "--source",
+                "shop",
+                "--external-id",
+                "1",
+                "--rank",
+                "M-2=GOLD",
+                "--rank",
+                "M-2=SILVER",
+            ],
+            "M-2 is given two ranks",
+        ),
         (
             vec!["--member", "M-2", "--period", "2026-11", "--rank", "M-2=GOLD", "--why-not", "5"],
             "cannot be used with",

@@ -4,6 +4,7 @@
 //! order: each page sorts the member's lines of the period in PostgreSQL, which is why callers who
 //! want all of them take large pages.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 
@@ -57,6 +58,30 @@ pub struct StatementPage {
     pub lines: Vec<StatementLine>,
     /// Where to go on; `None`: there are no more.
     pub next: Option<LinePosition>,
+}
+
+/// A member's own sales of a period that failed to be settled so far, by cause: few, so they are found
+/// from there.
+pub async fn waiting_sales(
+    conn: &mut PgConnection,
+    member_id: Uuid,
+    period: Period,
+) -> Result<BTreeMap<String, i64>, StoreError> {
+    let rows = sqlx::query!(
+        r#"
+        select f.cause, count(*) as "sales!"
+          from event_failures f
+         cross join lateral (
+               select member_id, earned_period from events where id = f.event_id offset 0) e
+         where f.state <> 'discarded' and e.member_id = $1 and e.earned_period = $2
+         group by f.cause
+        "#,
+        member_id,
+        period.first_day(),
+    )
+    .fetch_all(conn)
+    .await?;
+    Ok(rows.into_iter().map(|row| (row.cause, row.sales)).collect())
 }
 
 /// What the ledger says that a member earned in a period, by currency.
