@@ -106,6 +106,29 @@ fn a_version_that_begins_when_its_plan_was_to_be_retired_begins() {
         .with_retirements([retired("a", "2023-06-30T22:00:00Z")]);
     assert_eq!(pricing(&book, SourceType::Product, "2023-06-30T22:00:00Z"), Some(1));
     assert_eq!(book.valid_until(&book.versions()[0].rule_set), None);
+    let at = instant("2023-08-31T22:00:00Z");
+    assert_eq!(book.check_retirement("a", at), Ok(()), "it is in force, and can cease later");
+    let resumes = |plan, from| book.resumes(&retired(plan, from)).map(|at| at.to_rfc3339());
+    let second = Some("2023-06-30T22:00:00+00:00".to_owned());
+    assert_eq!(resumes("a", "2023-06-30T22:00:00Z"), second, "at once");
+    assert_eq!(resumes("a", "2023-03-01T00:00:00Z"), second);
+    assert_eq!(resumes("a", "2023-06-30T22:00:00.000001Z"), None);
+    assert_eq!(resumes("b", "2023-03-01T00:00:00Z"), None);
+}
+
+/// Half-open: a plan may begin to pay a kind of sale at the moment at which another ceases to.
+#[test]
+fn plans_may_follow_one_another_without_a_gap() {
+    let (funds, goods) = ("source_types: [INVESTMENT]", "source_types: [PRODUCT]");
+    let before = book(&[rule_set("a", funds, "2023-01-01"), rule_set("a", goods, "2023-05-01")]);
+    assert_eq!(before.check_addition(&rule_set("b", funds, "2023-05-01")), Ok(()));
+    let early = before.check_addition(&rule_set("b", funds, "2023-04-30"));
+    assert!(matches!(early, Err(Conflict::SameSales { .. })), "{early:?}");
+    let after = book(&[rule_set("b", funds, "2023-05-01"), rule_set("a", goods, "2023-05-01")]);
+    assert_eq!(after.check_addition(&rule_set("a", funds, "2023-01-01")), Ok(()));
+    let late = book(&[rule_set("b", funds, "2023-04-30"), rule_set("a", goods, "2023-05-01")]);
+    let late = late.check_addition(&rule_set("a", funds, "2023-01-01"));
+    assert!(matches!(late, Err(Conflict::SameSales { .. })), "{late:?}");
 }
 
 #[test]
