@@ -82,8 +82,17 @@ async fn too_much_is_refused() {
     let (status, problem) = api.post("/v1/events", &list(1001)).await;
     assert_eq!(status, 422, "{problem}");
     assert!(problem["detail"].as_str().unwrap().contains("1000"), "{problem}");
-    let (status, problem) = api.post_raw("/v1/events", vec![b' '; 3_000_000]).await;
-    assert_eq!(status, 413, "{problem}");
+    // The answer comes before the body is read, and the connection is closed: who is still writing
+    // may meet the closed end before the answer.
+    let mut refused = None;
+    for _ in 0..20 {
+        let request = api.request(Method::POST, "/v1/events").body(vec![b' '; 3_000_000]);
+        if let Ok(response) = request.send().await {
+            refused = Some(response.status().as_u16());
+            break;
+        }
+    }
+    assert_eq!(refused, Some(413));
     assert_eq!(api.events().await, 0);
     assert_eq!(api.post("/v1/events", &list(1000)).await.0, 202);
     assert_eq!(api.events().await, 1000);

@@ -220,8 +220,10 @@ async fn random_moves_and_enrolments_leave_a_sound_tree() {
     let world = World::new().await;
     let pool = world.pool_as(Role::Ingest);
     let dice = Dice::new();
-    for number in 0..12 {
-        enrol(&pool, number, (number > 0).then(|| dice.below(number))).await.unwrap();
+    // A chain: of two members drawn, one is below the other, so that half of the first moves are to
+    // one's own downline. In a flat tree hardly any would be.
+    for number in 0..12_usize {
+        enrol(&pool, number, number.checked_sub(1)).await.unwrap();
     }
     let causes: Vec<HashMap<&'static str, usize>> = join_all((0..4).map(|racer: usize| {
         let (pool, dice) = (&pool, &dice);
