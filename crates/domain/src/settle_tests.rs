@@ -323,6 +323,8 @@ proptest! {
 }
 
 #[path = "settle_tests/laws.rs"]
-pub(crate) mod laws;
+mod laws;
+#[path = "settle_tests/random.rs"]
+pub(crate) mod random;
 #[path = "settle_tests/reference.rs"]
 mod reference;

@@ -97,17 +97,6 @@ fields! {
 }
 
 impl Field {
-    /// The field of that name that can be asked of such a subject.
-    #[must_use]
-    pub fn find(name: &str, scope: Scope) -> Option<Self> {
-        Self::of(scope).find(|field| field.name() == name)
-    }
-
-    /// The fields that can be asked of such a subject.
-    pub fn of(scope: Scope) -> impl Iterator<Item = Self> {
-        Self::ALL.iter().copied().filter(move |field| field.scope() == scope)
-    }
-
     /// Whether it needs to be known when somebody joined.
     #[must_use]
     pub fn is_days_since_joining(self) -> bool {

@@ -11,7 +11,7 @@ use crate::period::Programme;
 use crate::recompute::{StoredLine, StoredOutcome};
 use crate::rule_book::{PlanVersion, RuleBook};
 use crate::rule_set::RuleSet;
-use crate::settle::tests::laws::random_case;
+use crate::settle::tests::random::random_case;
 use crate::settle::{self, SEMANTICS_VERSION, Settlement};
 
 fn ladder() -> Ladder {
