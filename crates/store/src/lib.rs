@@ -4,6 +4,7 @@
 //! Functions take `&mut PgConnection`, so that the caller owns the transaction. Each batch
 //! function takes arrays and needs the same number of round trips whatever the batch's size.
 
+pub mod actions;
 pub mod audit;
 pub mod bench;
 pub mod changes;
@@ -13,6 +14,7 @@ pub mod enrolment;
 pub mod error;
 pub mod events;
 pub mod explaining;
+pub mod failpoints;
 pub mod failures;
 pub mod import;
 pub mod keys;
