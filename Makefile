@@ -29,10 +29,14 @@ test: ## run every test, on a database of its own (TEST_ARGS=…)
 	$(WITH_SERVERS) $(CARGO) test --workspace --locked $(TEST_ARGS)
 
 .PHONY: check
-check: ## formatting, lints and documentation, as CI wants them
+check: deny ## formatting, lints, documentation and dependencies, as CI wants them
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --locked
+
+.PHONY: deny
+deny: ## licences, sources, bans and, where they are known, advisories of dependencies
+	deploy/local/cargo-deny
 
 .PHONY: bench
 bench: release ## measure throughput and latency (BENCH_ARGS=…)
