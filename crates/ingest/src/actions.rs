@@ -30,7 +30,7 @@ use crate::problem::{Problem, Said};
 /// is refused is only counted: a key must not fill the table at the speed of its requests.
 const REFUSALS_MAX: u32 = 60;
 /// How long such refusals are counted together.
-const WINDOW: Duration = Duration::from_secs(60);
+const WINDOW: Duration = Duration::from_mins(1);
 /// Most keys whose refusals are counted at a time.
 const KEYS_MAX: usize = 10_000;
 

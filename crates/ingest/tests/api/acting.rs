@@ -41,7 +41,7 @@ async fn recorded(api: &Api) -> Vec<Value> {
 }
 
 fn sha256(bytes: &str) -> String {
-    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+    Sha256::digest(bytes).iter().fold(String::new(), |hex, byte| hex + &format!("{byte:02x}"))
 }
 
 fn method(name: &str) -> Method {
@@ -96,10 +96,10 @@ fn cases() -> Vec<Case> {
     for (method, route) in [("post", mover), ("patch", change), ("put", split)] {
         // Not JSON at all, a member id that is none, and what PostgreSQL cannot keep.
         let mut broken = case(method, route, 2, json!(null), 400, "refused", "EOF");
-        broken.body = "{".to_owned();
+        "{".clone_into(&mut broken.body);
         cases.push(broken);
         let mut nobody = case(method, route, 2, by(json!({})), 422, "refused", "must be a UUID");
-        nobody.id = "%00nobody".to_owned();
+        "%00nobody".clone_into(&mut nobody.id);
         cases.push(nobody);
         let strange = json!({"a\u{0}b": 1, "on_behalf_of": "a\u{0}b"});
         cases.push(case(method, route, 2, strange, 422, "refused", "a\u{fffd}b"));

@@ -4,6 +4,7 @@
 mod acting;
 mod changing;
 mod explaining;
+mod forging;
 mod importing;
 mod moving;
 mod network;
