@@ -33,13 +33,12 @@ pub(crate) enum Command {
     /// `sha256sum plan.yaml`. Of an HTTP request, it is that of the body as it was sent. Of any other
     /// command, it is that of the words after `lineage` as they were typed, each after its length in
     /// bytes as eight bytes, the highest first, but for the options that say where PostgreSQL and
-    /// Redis are:
-    ///
-    /// perl -e 'print pack("Q>", length), $_ for @ARGV' -- plan retire spring --from 2023-06-01
-    /// --reason 'as decided' | sha256sum
+    /// Redis are; the last example below computes it.
     #[command(after_help = "Example:\n  \
         lineage actions list --result refused --since 2026-11-01\n  \
-        lineage actions list --actor key:4f0c2a9be1d3 --action member --format csv > actions.csv")]
+        lineage actions list --actor key:4f0c2a9be1d3 --action member --format csv > actions.csv\n  \
+        perl -e 'print pack(\"Q>\", length), $_ for @ARGV' -- plan retire spring --from 2023-06-01 \
+        --reason 'as decided' | sha256sum")]
     List(list::ListArgs),
 }
 
@@ -47,6 +46,10 @@ pub(crate) async fn run(command: Command, database: &DatabaseArgs) -> anyhow::Re
     let Command::List(args) = command;
     list::run(&args, database).await
 }
+
+/// What is kept of an error before the member is found.
+const NOT_UNDERSTOOD: &str =
+    "a member who is not enrolled, or a value that is not known, was named";
 
 /// An action of this command line, on its way to the record.
 #[derive(Debug)]
@@ -56,6 +59,8 @@ pub(crate) struct Audited {
     subject: RefCell<Option<String>>,
     arguments: [u8; 32],
     is_trial: bool,
+    /// Whether what was typed may be a person's, because nobody was found by it so far.
+    seeks_a_member: Cell<bool>,
     /// Whether the record says how it ended.
     has_ended: Cell<bool>,
 }
@@ -71,6 +76,7 @@ impl Audited {
             subject: RefCell::default(),
             arguments: actions::digest(&words),
             is_trial: false,
+            seeks_a_member: Cell::new(false),
             has_ended: Cell::new(false),
         }
     }
@@ -96,6 +102,14 @@ impl Audited {
     /// On which plan, member or period; what was said last counts.
     pub(crate) fn is_about(&self, subject: impl ToString) {
         *self.subject.borrow_mut() = Some(subject.to_string());
+        self.seeks_a_member.set(false);
+    }
+
+    /// On a member who is still to be found. Until [`Self::is_about`] says who it is, the record keeps
+    /// no text of an error, which repeats what was typed: an external id is personal data, and the
+    /// record can never be erased.
+    pub(crate) fn seeks_a_member(&self) {
+        self.seeks_a_member.set(true);
     }
 
     /// Does the work of the action and records it if it comes to an error. The work holds no
@@ -107,7 +121,12 @@ impl Audited {
     ) -> anyhow::Result<T> {
         let done = work.await;
         if let Err(error) = &done {
-            self.end(pool, result_of(error), &failure::message(error)).await;
+            let why = if self.seeks_a_member.get() {
+                NOT_UNDERSTOOD.to_owned()
+            } else {
+                failure::message(error)
+            };
+            self.end(pool, result_of(error), &why).await;
         }
         done
     }

@@ -89,7 +89,7 @@ struct UplineChange {
 pub(super) async fn run(args: &MoveArgs, database: &DatabaseArgs) -> anyhow::Result<ExitCode> {
     let pool = database.connect().await?;
     let audited = args.order.audited("member.move");
-    audited.is_about(&args.member);
+    audited.seeks_a_member();
     audited.watch(&pool, carry_out(args, &pool, &audited)).await
 }
 

@@ -64,7 +64,7 @@ struct SetAnswer {
 pub(super) async fn run(args: &SetArgs, database: &DatabaseArgs) -> anyhow::Result<ExitCode> {
     let pool = database.connect().await?;
     let audited = args.order.audited("member.change");
-    audited.is_about(&args.member);
+    audited.seeks_a_member();
     audited.watch(&pool, carry_out(args, &pool, &audited)).await
 }
 

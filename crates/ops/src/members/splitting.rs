@@ -123,7 +123,7 @@ struct SplitAnswer {
 pub(super) async fn run(args: &SplitArgs, database: &DatabaseArgs) -> anyhow::Result<ExitCode> {
     let pool = database.connect().await?;
     let audited = args.order.audited("member.split");
-    audited.is_about(&args.member);
+    audited.seeks_a_member();
     audited.watch(&pool, carry_out(args, &pool, &audited)).await
 }
 

@@ -245,7 +245,7 @@ fn cases(files: &Files) -> Vec<Case> {
             code: 1,
             action: "member.import",
             result: "refused",
-            detail: "1 flaw(s): line 2",
+            detail: "1 flaw(s), the first on line 2",
             ..with_file("members import", &bad_members, &[])
         },
         Case {
@@ -273,8 +273,8 @@ fn cases(files: &Files) -> Vec<Case> {
             code: 1,
             action: "member.move",
             result: "refused",
-            subject: Some("M-99".to_owned()),
-            detail: "M-99",
+            subject: None,
+            detail: "not enrolled",
             ..of("members move", &with_why(&["M-99", "M-2"]))
         },
         Case {
@@ -295,8 +295,8 @@ fn cases(files: &Files) -> Vec<Case> {
             code: 1,
             action: "member.change",
             result: "refused",
-            subject: Some("M-2".to_owned()),
-            detail: "EMPEROR",
+            subject: None,
+            detail: "not known",
             ..of("members set", &with_why(&["M-2", "--rank", "EMPEROR"]))
         },
         Case {
@@ -329,7 +329,7 @@ fn cases(files: &Files) -> Vec<Case> {
             code: 1,
             action: "member.changes_apply",
             result: "refused",
-            detail: "1 flaw(s): ",
+            detail: "1 flaw(s), the first on line 2",
             ..with_file("members changes apply", &bad_changes, &why)
         },
         Case {
