@@ -13,12 +13,15 @@ create table operator_actions (
   action text not null check (action ~ '^[a-z_]+(\.[a-z_]+)*$'),
   -- On which key, member, plan or event.
   subject text,
-  -- SHA-256 of the arguments: the request's body, the file, or the words of the command line. What
-  -- they were need not be kept to prove later that these were they.
+  -- SHA-256 of the arguments: of the file, of the request's body, or of the words of the command
+  -- line, each word after its length in eight bytes (see `lineage actions list --help`). What they
+  -- were need not be kept to prove later that these were they.
   arguments_digest bytea not null check (octet_length(arguments_digest) = 32),
   result text not null check (result in ('done', 'refused', 'failed')),
   -- Why it was refused or failed; what was done, in a few words.
-  detail text
+  detail text,
+  -- A command line acts for its own login and for no other.
+  check (actor not like 'role:%' or actor = 'role:' || login)
 );
 select guard_append_only('operator_actions');
 create index operator_actions_action on operator_actions (action, id);

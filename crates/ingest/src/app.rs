@@ -13,6 +13,7 @@ use store::keys::Scope;
 use store::stream::Ringer;
 use tower_http::timeout::RequestBodyTimeoutLayer;
 
+use crate::actions::{self, Refusals};
 use crate::auth::{self, Keys};
 use crate::group_commit;
 use crate::metrics::Metrics;
@@ -34,6 +35,7 @@ pub(crate) struct App {
     pub(crate) pool: PgPool,
     pub(crate) ringer: Ringer,
     pub(crate) keys: Keys,
+    pub(crate) refusals: Refusals,
     pub(crate) events: group_commit::Handle,
     pub(crate) publisher: publisher::Handle,
     pub(crate) turns: Turns,
@@ -46,14 +48,19 @@ pub(crate) fn router(app: App) -> Router {
     let write_events = Router::new()
         .route("/v1/events", post(post_events::post))
         .route_layer(needs(Scope::EventsWrite));
+    // Operators' actions are put on record. Sales and enrolments are no operator's.
+    let audited =
+        |action| middleware::from_fn_with_state((app.clone(), action), actions::operators);
+    let change_state = patch(members::changes::patch).layer(audited("member.change"));
+    let change_split = put(members::reward_split::put).layer(audited("member.split"));
+    let move_member = post(members::moves::post).layer(audited("member.move"));
     let write_members = Router::new()
         .route("/v1/members", post(members::post))
-        .route("/v1/members/{id}", patch(members::changes::patch))
-        .route("/v1/members/{id}/reward-split", put(members::reward_split::put))
+        .route("/v1/members/{id}", change_state)
+        .route("/v1/members/{id}/reward-split", change_split)
         .route_layer(needs(Scope::MembersWrite));
-    let administer = Router::new()
-        .route("/v1/members/{id}/move", post(members::moves::post))
-        .route_layer(needs(Scope::Admin));
+    let administer =
+        Router::new().route("/v1/members/{id}/move", move_member).route_layer(needs(Scope::Admin));
     let read = Router::new()
         .route("/v1/events", get(event_views::find))
         .route("/v1/events/{id}", get(event_views::get))

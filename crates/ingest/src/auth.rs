@@ -13,6 +13,7 @@ use sha2::{Digest, Sha256};
 use store::keys::{self, Scope};
 use store::{PgPool, StoreError};
 
+use crate::actions;
 use crate::app::App;
 use crate::problem::Problem;
 
@@ -83,7 +84,10 @@ pub(crate) async fn require(
             request.extensions_mut().insert(caller);
             next.run(request).await
         }
-        Ok(Some(_)) => Problem::forbidden(scope.name()).into_response(),
+        Ok(Some(caller)) => {
+            actions::lacks_scope(&app, &caller, scope, request).await;
+            Problem::forbidden(scope.name()).into_response()
+        }
         Ok(None) => Problem::unauthorized().into_response(),
         Err(error) => Problem::from(error).into_response(),
     }

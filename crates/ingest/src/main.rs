@@ -3,6 +3,7 @@
 //! An event that is answered with 2xx is committed (law L2). Redis may be away: the workers' sweep
 //! finds what was not rung.
 
+mod actions;
 mod app;
 mod auth;
 mod config;
@@ -32,6 +33,7 @@ use store::stream::Doorbell;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
+use crate::actions::Refusals;
 use crate::app::App;
 use crate::auth::Keys;
 use crate::config::Config;
@@ -71,6 +73,7 @@ async fn run(config: Config) -> anyhow::Result<()> {
     let group_commit = GroupCommit::start(recorder, config.committers, Arc::clone(&metrics));
     let app = App {
         keys: Keys::new(pool.clone()),
+        refusals: Refusals::default(),
         events: group_commit.handle(),
         publisher: publisher.handle(),
         turns: Turns::new(config.connections),

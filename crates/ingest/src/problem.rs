@@ -38,6 +38,10 @@ pub(crate) struct Problem {
     cause: Option<&'static str>,
 }
 
+/// What a problem says, beside its answer: for the record of operators' actions.
+#[derive(Clone, Debug)]
+pub(crate) struct Said(pub(crate) String);
+
 impl Problem {
     fn new(status: StatusCode, kind: &str, title: &'static str, detail: impl ToString) -> Self {
         let kind = format!("/problems/{kind}");
@@ -162,6 +166,10 @@ impl IntoResponse for Problem {
         let status = self.status();
         let body = serde_json::to_vec(&self).unwrap_or_default();
         let mut response = (status, body).into_response();
+        let cause = self.cause.map(|cause| format!("{cause}: ")).unwrap_or_default();
+        let pointer = self.pointer.filter(|pointer| !pointer.is_empty());
+        let pointer = pointer.map(|pointer| format!("{pointer}: ")).unwrap_or_default();
+        response.extensions_mut().insert(Said(format!("{cause}{pointer}{}", self.detail)));
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         if status == StatusCode::SERVICE_UNAVAILABLE {

@@ -6,7 +6,7 @@ use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 use crate::connection::DatabaseArgs;
 use crate::{
-    bench, demo, explain, keys, ledger, members, plan, programme, ranks, scenario, verify,
+    actions, bench, demo, explain, keys, ledger, members, plan, programme, ranks, scenario, verify,
 };
 
 /// The operator's tool of Lineage: set up a programme, import its network, apply plans, and prove
@@ -55,6 +55,10 @@ pub(crate) enum Command {
     /// Create, list or revoke API keys
     #[command(subcommand)]
     Keys(keys::Command),
+
+    /// Read the record of what operators did, and of what they were refused
+    #[command(subcommand)]
+    Actions(actions::Command),
 
     /// Import, move and change members; ask about the tree, as it is and as it stood
     #[command(subcommand)]

@@ -34,7 +34,7 @@ pub(crate) fn is_closed_pipe(error: &anyhow::Error) -> bool {
 
 /// The chain of causes as one text. Libraries repeat their cause in their own text; it is said
 /// once.
-fn message(error: &anyhow::Error) -> String {
+pub(crate) fn message(error: &anyhow::Error) -> String {
     let mut message = String::new();
     for cause in error.chain() {
         let server = cause.downcast_ref::<StoreError>().and_then(StoreError::server_message);

@@ -16,6 +16,7 @@ use store::ledger::{self, Entry, Selection};
 use store::{PgPool, StoreError};
 use uuid::Uuid;
 
+use crate::actions::Audited;
 use crate::connection::DatabaseArgs;
 use crate::output::remark;
 use crate::progress;
@@ -24,6 +25,9 @@ use crate::progress;
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Write ledger lines as CSV or JSON, ordered by posted period, event and line
+    ///
+    /// An export is an operator's action: it is put on record before its first line is read, and not
+    /// made when it cannot be.
     #[command(after_help = "Example:\n  \
         lineage ledger export --period 2023-05 --output may.csv\n  \
         lineage ledger export --member 0192f0c1-0000-7000-8000-000000000000 --format json")]
@@ -48,6 +52,18 @@ pub(crate) struct ExportArgs {
     /// File to write; it appears when it is complete [default: standard output]
     #[arg(long, value_name = "FILE")]
     output: Option<PathBuf>,
+}
+
+impl ExportArgs {
+    /// What is exported, for the record.
+    fn extent(&self) -> String {
+        let whose = if self.member.is_some() { "one member's lines" } else { "everybody's lines" };
+        let when = self
+            .period
+            .map_or_else(|| "of all periods".to_owned(), |period| format!("posted to {period}"));
+        let place = if self.output.is_some() { "to a file" } else { "to standard output" };
+        format!("{whose} {when}, {place}")
+    }
 }
 
 /// How lines are written.
@@ -117,6 +133,16 @@ pub(crate) async fn run(command: Command, database: &DatabaseArgs) -> anyhow::Re
     let pool = database.connect().await?;
     let selection =
         Selection { member_id: args.member, posted_period: args.period.map(Period::first_day) };
+    let audited = Audited::new("ledger.export");
+    if let Some(member_id) = args.member {
+        audited.is_about(member_id);
+    }
+    // On record before the first line is read: whoever ends the export half-way has read some.
+    let begun = async {
+        let tx = pool.begin().await.map_err(StoreError::from)?;
+        Ok(audited.commit(tx, &args.extent()).await?)
+    };
+    audited.watch(&pool, begun).await?;
     let Some(path) = &args.output else {
         let out = BufWriter::new(std::io::stdout());
         export(&pool, selection, args.format, out).await?;

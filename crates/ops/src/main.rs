@@ -1,5 +1,6 @@
 //! `lineage`: the operator's command line. Not needed at run time.
 
+mod actions;
 mod bench;
 mod cli;
 mod connection;
@@ -45,6 +46,7 @@ async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Program(command) => programme::run(command, database).await,
         Command::Ranks(command) => ranks::run(command, database).await,
         Command::Keys(command) => keys::run(command, database).await,
+        Command::Actions(command) => actions::run(command, database).await,
         Command::Members(command) => members::run(command, database).await,
         Command::Plan(command) => plan::run(command, database).await,
         Command::Scenario(command) => scenario::run(command),

@@ -16,7 +16,7 @@ mod rows;
 mod setting;
 mod splitting;
 mod tree;
-mod view;
+pub(crate) mod view;
 
 use std::process::ExitCode;
 

@@ -101,6 +101,10 @@ pub(crate) struct ApplyArgs {
     #[arg(long, default_value = "applied by lineage plan apply", value_parser = reason)]
     reason: String,
 
+    /// The person that you act for, for auditors
+    #[arg(long, value_name = "WHO", value_parser = reason)]
+    on_behalf_of: Option<String>,
+
     /// Do everything, then undo it: shows what the version adds, changes and closes, and whether
     /// settled sales forbid it
     #[arg(long)]

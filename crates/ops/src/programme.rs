@@ -7,8 +7,9 @@ use clap::Subcommand;
 use domain::period::{PeriodLength, Programme};
 use serde_json::json;
 use store::programme::ProgrammeError;
-use store::{plans, programme};
+use store::{PgPool, StoreError, plans, programme};
 
+use crate::actions::Audited;
 use crate::connection::DatabaseArgs;
 use crate::output::{self, Format, FormatArgs, remark};
 
@@ -51,30 +52,14 @@ fn zone(name: &str) -> Result<String, String> {
 
 pub(crate) async fn run(command: Command, database: &DatabaseArgs) -> anyhow::Result<ExitCode> {
     let pool = database.connect().await?;
-    let mut tx = pool.begin().await.map_err(store::StoreError::from)?;
-    let mut calendar = programme::get(&mut tx).await?;
-    let format = match command {
-        Command::Show(FormatArgs { format }) => format,
+    let (format, calendar) = match command {
+        Command::Show(FormatArgs { format }) => {
+            let mut conn = pool.acquire().await.map_err(StoreError::from)?;
+            (format, programme::get(&mut conn).await?)
+        }
         Command::Set(args) => {
-            let before = calendar.clone();
-            if let Some(name) = args.time_zone {
-                calendar.time_zone = Programme::parse_time_zone(&name)?;
-            }
-            calendar.period = args.period.unwrap_or(calendar.period);
-            calendar.starts_on = args.starts_on.unwrap_or(calendar.starts_on);
-            programme::set(&mut tx, &calendar).await.map_err(|error| match error {
-                ProgrammeError::Store(error) => anyhow::Error::new(error),
-                error @ ProgrammeError::InUse(_) => anyhow::Error::new(error),
-            })?;
-            let has_plans = plans::generation(&mut tx).await? > 0;
-            tx.commit().await.map_err(store::StoreError::from)?;
-            if has_plans && before.time_zone != calendar.time_zone {
-                remark(
-                    "warning: plans that are applied already keep the instants at which they \
-                     begin; they were days in the time zone of then",
-                );
-            }
-            Format::Table
+            let audited = Audited::new("programme.set");
+            (Format::Table, audited.watch(&pool, set(&args, &pool, &audited)).await?)
         }
     };
     let value = json!({
@@ -90,4 +75,29 @@ pub(crate) async fn run(command: Command, database: &DatabaseArgs) -> anyhow::Re
         ])
     })?;
     Ok(ExitCode::SUCCESS)
+}
+
+async fn set(args: &SetArgs, pool: &PgPool, audited: &Audited) -> anyhow::Result<Programme> {
+    let mut tx = pool.begin().await.map_err(StoreError::from)?;
+    let before = programme::get(&mut tx).await?;
+    let mut calendar = before.clone();
+    if let Some(name) = &args.time_zone {
+        calendar.time_zone = Programme::parse_time_zone(name)?;
+    }
+    calendar.period = args.period.unwrap_or(calendar.period);
+    calendar.starts_on = args.starts_on.unwrap_or(calendar.starts_on);
+    programme::set(&mut tx, &calendar).await.map_err(|error| match error {
+        ProgrammeError::Store(error) => anyhow::Error::new(error),
+        error @ ProgrammeError::InUse(_) => anyhow::Error::new(error),
+    })?;
+    let has_plans = plans::generation(&mut tx).await? > 0;
+    let Programme { time_zone, period, starts_on } = &calendar;
+    audited.commit(tx, &format!("{time_zone}, by {period}, from {starts_on}")).await?;
+    if has_plans && before.time_zone != calendar.time_zone {
+        remark(
+            "warning: plans that are applied already keep the instants at which they begin; they \
+             were days in the time zone of then",
+        );
+    }
+    Ok(calendar)
 }

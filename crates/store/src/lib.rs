@@ -33,4 +33,4 @@ pub mod tree;
 pub mod tree_audit;
 
 pub use error::StoreError;
-pub use sqlx::{PgConnection, PgPool};
+pub use sqlx::{PgConnection, PgPool, PgTransaction};

@@ -6,14 +6,15 @@ use axum::body::Bytes;
 use axum::extract::rejection::{BytesRejection, PathRejection};
 use axum::extract::{Extension, Path, State};
 use chrono::{DateTime, Utc};
-use domain::history::{Change, Refusal, What};
+use domain::history::{Change, Refusal, Refusals, What};
 use domain::member::MemberStatus;
 use serde::{Deserialize, Serialize};
 use store::changes::{self, Order};
-use store::{StoreError, programme, tree};
+use store::{PgTransaction, StoreError, programme, tree};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
+use crate::actions::Audit;
 use crate::app::App;
 use crate::auth::Caller;
 use crate::json::read_object;
@@ -87,6 +88,26 @@ impl Motive {
         Ok(Self { reason, on_behalf_of })
     }
 
+    /// Commits a change with its record. A refusal is committed too: its record is all that it
+    /// leaves.
+    pub(crate) async fn commit(
+        &self,
+        mut tx: PgTransaction<'_>,
+        audit: &Audit,
+        refusals: Option<&Refusals>,
+    ) -> Result<(), StoreError> {
+        match refusals.map(|refusals| refusals.first()) {
+            None => audit.done(&mut tx, &self.reason).await?,
+            Some(first) => {
+                let why = first.map(|(_, refusal)| format!("{}: {refusal}", refusal.cause()));
+                audit.refused(&mut tx, &why.unwrap_or_default()).await?;
+            }
+        }
+        tx.commit().await?;
+        audit.is_recorded();
+        Ok(())
+    }
+
     /// The change as the key's order.
     pub(crate) fn order<'a>(&'a self, changes: &'a [Change], actor: &'a str) -> Order<'a> {
         Order { changes, actor, on_behalf_of: self.on_behalf_of.as_deref(), reason: &self.reason }
@@ -125,15 +146,17 @@ fn check_words(field: &str, value: &str) -> Result<(), Problem> {
 pub(crate) async fn patch(
     State(app): State<App>,
     Extension(caller): Extension<Caller>,
+    Extension(audit): Extension<Audit>,
     id: Result<Path<Uuid>, PathRejection>,
     body: Result<Bytes, BytesRejection>,
 ) -> Result<Json<ChangedView>, Problem> {
     let member_id = parameters::member_id(id)?;
     let body = body.map_err(|rejection| unreadable(&rejection))?;
     let request: StateRequest = read_object(&body)?;
+    audit.on_behalf_of(request.on_behalf_of.as_deref());
     let wanted = request.check(member_id)?;
     let turn = app.turns.to_change().await?;
-    Ok(Json(turn.spend(async move { change(&app, wanted, &caller).await }).await?))
+    Ok(Json(turn.spend(async move { change(&app, wanted, &caller, &audit).await }).await?))
 }
 
 impl StateRequest {
@@ -152,7 +175,12 @@ impl StateRequest {
     }
 }
 
-async fn change(app: &App, wanted: CheckedState, caller: &Caller) -> Result<ChangedView, Problem> {
+async fn change(
+    app: &App,
+    wanted: CheckedState,
+    caller: &Caller,
+    audit: &Audit,
+) -> Result<ChangedView, Problem> {
     let CheckedState { member_id, effective_at, status, rank, motive, subject } = wanted;
     let mut tx = app.pool.begin().await.map_err(StoreError::from)?;
     let ladder = programme::ladder(&mut tx).await?;
@@ -163,8 +191,7 @@ async fn change(app: &App, wanted: CheckedState, caller: &Caller) -> Result<Chan
     let changes = [Change { member_id, effective_at, what }];
     let made = changes::apply(&mut tx, &motive.order(&changes, &actor)).await?;
     let stored = tree::members(&mut tx, &[member_id], None).await?.pop();
-    // A refusal is committed too: its record is all that it leaves.
-    tx.commit().await.map_err(StoreError::from)?;
+    motive.commit(tx, audit, made.as_ref().err()).await?;
     let applied = made.map_err(|refusals| refused(&refusals, member_id, subject))?;
     let (stored, planned) = stored
         .zip(applied.states.first())

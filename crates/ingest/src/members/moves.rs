@@ -12,6 +12,7 @@ use store::{StoreError, tree};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
+use crate::actions::Audit;
 use crate::app::App;
 use crate::auth::Caller;
 use crate::json::read_object;
@@ -125,19 +126,24 @@ struct CheckedMove {
 pub(crate) async fn post(
     State(app): State<App>,
     Extension(caller): Extension<Caller>,
+    Extension(audit): Extension<Audit>,
     id: Result<Path<Uuid>, PathRejection>,
     body: Result<Bytes, BytesRejection>,
 ) -> Result<Json<MoveView>, Problem> {
     let member_id = parameters::member_id(id)?;
     let body = body.map_err(|rejection| unreadable(&rejection))?;
     let request: MoveRequest = read_object(&body)?;
+    audit.on_behalf_of(request.on_behalf_of.as_deref());
+    if request.dry_run {
+        audit.is_only_tried();
+    }
     let wanted = request.check(member_id)?;
     let turn = app.turns.to_change().await?;
     let moved = turn.spend(async move {
         if wanted.dry_run {
             preview(&app, &wanted).await
         } else {
-            make(&app, &wanted, &caller).await
+            make(&app, &wanted, &caller, &audit).await
         }
     });
     Ok(Json(moved.await?))
@@ -160,13 +166,17 @@ impl MoveRequest {
     }
 }
 
-async fn make(app: &App, wanted: &CheckedMove, caller: &Caller) -> Result<MoveView, Problem> {
+async fn make(
+    app: &App,
+    wanted: &CheckedMove,
+    caller: &Caller,
+    audit: &Audit,
+) -> Result<MoveView, Problem> {
     let actor = format!("key:{}", caller.key_id);
     let order = wanted.motive.order(std::slice::from_ref(&wanted.change), &actor);
     let mut tx = app.pool.begin().await.map_err(StoreError::from)?;
     let made = changes::apply(&mut tx, &order).await?;
-    // A refusal is committed too: its record is all that it leaves.
-    tx.commit().await.map_err(StoreError::from)?;
+    wanted.motive.commit(tx, audit, made.as_ref().err()).await?;
     let member_id = wanted.change.member_id;
     let applied = made.map_err(|refusals| refused(&refusals, member_id, NEW_SPONSOR))?;
     view(&applied, None)

@@ -15,6 +15,7 @@ use store::{StoreError, changes, tree};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
+use crate::actions::Audit;
 use crate::app::App;
 use crate::auth::Caller;
 use crate::json::read_object;
@@ -115,15 +116,17 @@ struct CheckedSplit {
 pub(crate) async fn put(
     State(app): State<App>,
     Extension(caller): Extension<Caller>,
+    Extension(audit): Extension<Audit>,
     id: Result<Path<Uuid>, PathRejection>,
     body: Result<Bytes, BytesRejection>,
 ) -> Result<Json<ChangedSplitView>, Problem> {
     let member_id = parameters::member_id(id)?;
     let body = body.map_err(|rejection| unreadable(&rejection))?;
     let request: SplitRequest = read_object(&body)?;
+    audit.on_behalf_of(request.on_behalf_of.as_deref());
     let wanted = request.check(member_id)?;
     let turn = app.turns.to_change().await?;
-    Ok(Json(turn.spend(async move { change(&app, wanted, &caller).await }).await?))
+    Ok(Json(turn.spend(async move { change(&app, wanted, &caller, &audit).await }).await?))
 }
 
 /// How a member shares direct rewards.
@@ -181,6 +184,7 @@ async fn change(
     app: &App,
     wanted: CheckedSplit,
     caller: &Caller,
+    audit: &Audit,
 ) -> Result<ChangedSplitView, Problem> {
     let CheckedSplit { change, motive, subject } = wanted;
     let member_id = change.member_id;
@@ -189,8 +193,7 @@ async fn change(
     let mut tx = app.pool.begin().await.map_err(StoreError::from)?;
     let made = changes::apply(&mut tx, &order).await?;
     let held = reward_splits::held(&mut tx, member_id, None).await?;
-    // A refusal is committed too: its record is all that it leaves.
-    tx.commit().await.map_err(StoreError::from)?;
+    motive.commit(tx, audit, made.as_ref().err()).await?;
     let applied = made.map_err(|refusals| refused(&refusals, member_id, subject))?;
     let planned = applied.splits.first();
     let planned =

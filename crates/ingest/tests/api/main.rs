@@ -3,6 +3,7 @@
 
 mod access;
 mod account;
+mod acting;
 mod bad_input;
 mod client;
 mod explaining;

@@ -18,6 +18,7 @@ use super::changes_file::{self, ChangesFile};
 use super::flaws::{self, Flaw, Flaws};
 use super::order::OrderArgs;
 use super::rows::Meaning;
+use crate::actions::Audited;
 use crate::connection::DatabaseArgs;
 use crate::{input, output, progress};
 use domain::calendar;
@@ -80,14 +81,20 @@ pub(super) async fn apply(args: &ApplyArgs, database: &DatabaseArgs) -> anyhow::
     let name = input::name(&args.file);
     let csv = input::read_bytes(&args.file)?;
     let pool = database.connect().await?;
-    let mut flaws = Flaws::default();
-    let (file, calendar) = read(&pool, &csv, &mut flaws).await.with_context(|| name.to_owned())?;
-    drop(csv);
-    let waiting = progress::spinner(if args.order.dry_run { "checking" } else { "applying" });
-    let outcome = carry_out(&pool, &file, flaws, &args.order).await;
-    waiting.finish_and_clear();
-    match outcome.context("nothing was applied")? {
+    let audited = args.order.audited("member.changes_apply").of_file(&csv);
+    let watched = async {
+        let mut flaws = Flaws::default();
+        let read = read(&pool, &csv, &mut flaws).await;
+        let (file, calendar) = read.with_context(|| name.to_owned())?;
+        let waiting = progress::spinner(if args.order.dry_run { "checking" } else { "applying" });
+        let outcome = carry_out(&pool, &audited, &file, flaws, &args.order).await;
+        waiting.finish_and_clear();
+        Ok((file, calendar, outcome.context("nothing was applied")?))
+    };
+    let (file, calendar, outcome) = audited.watch(&pool, watched).await?;
+    match outcome {
         Err(flaws) => {
+            audited.refuse(&pool, &flaws::summary(&flaws)).await;
             flaws::report(name, &flaws, "applied", args.order.output.format)?;
             Ok(ExitCode::FAILURE)
         }
@@ -119,12 +126,13 @@ async fn read(
 /// to be named too. The inner error is what is wrong with the file.
 async fn carry_out(
     pool: &PgPool,
+    audited: &Audited,
     file: &ChangesFile,
     mut flaws: Flaws,
     order: &OrderArgs,
 ) -> Result<Result<Applied, Vec<Flaw>>, StoreError> {
     let refusals = if flaws.is_empty() {
-        match order.carry_out(pool, &file.changes).await? {
+        match order.carry_out(pool, audited, &file.changes).await? {
             Ok(applied) => return Ok(Ok(applied)),
             Err(refusals) => refusals,
         }

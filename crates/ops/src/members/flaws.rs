@@ -50,6 +50,12 @@ pub(crate) fn quote(value: &str) -> String {
     }
 }
 
+/// The flaws in a few words, for the record: without what the file says, which may be personal data.
+pub(crate) fn summary(flaws: &[Flaw]) -> String {
+    let first = flaws.first().map(|flaw| format!(", the first on line {}", flaw.line));
+    format!("{} flaw(s){}", flaws.len(), first.unwrap_or_default())
+}
+
 /// Says what is wrong with a file: for programs on stdout, for people on stderr. `what` was not
 /// done because of it, such as `imported`.
 pub(crate) fn report(

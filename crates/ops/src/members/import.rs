@@ -6,7 +6,7 @@ use std::time::Instant;
 use anyhow::{Context as _, bail};
 use indicatif::ProgressBar;
 use serde::Serialize;
-use store::{PgPool, StoreError, database, failures, import, programme};
+use store::{PgPool, StoreError, failures, import, programme};
 use uuid::Uuid;
 
 use super::ImportArgs;
@@ -14,6 +14,7 @@ use super::check::{self, Checked};
 use super::file::{self, MemberFile};
 use super::flaws::{self, Flaw, Flaws};
 use super::rows::Meaning;
+use crate::actions::{self, Audited};
 use crate::connection::DatabaseArgs;
 use crate::output;
 use crate::{input, progress};
@@ -41,20 +42,13 @@ pub(super) async fn run(args: &ImportArgs, database: &DatabaseArgs) -> anyhow::R
     let name = input::name(&args.file);
     let csv = input::read_bytes(&args.file)?;
     let pool = database.connect().await?;
-    let mut flaws = Flaws::default();
-    let file = {
-        let mut conn = pool.acquire().await.map_err(StoreError::from)?;
-        let ladder = programme::ladder(&mut conn).await?;
-        let calendar = programme::get(&mut conn).await?;
-        let meaning = Meaning { ladder: &ladder, programme: &calendar };
-        let bar = progress::bar(csv.len() as u64, "reading");
-        let read = file::read(&csv, meaning, &mut flaws, |bytes| bar.set_position(bytes));
-        bar.finish_and_clear();
-        read.with_context(|| name.to_owned())?
-    };
+    let audited = Audited::new("member.import").of_file(&csv).unless_tried(args.dry_run);
+    let watched = carry_out(args, &csv, &pool, &audited);
+    let (file, outcome) = audited.watch(&pool, watched).await?;
     drop(csv);
-    match write(&pool, &file, flaws, args.dry_run).await? {
+    match outcome {
         Err(flaws) => {
+            audited.refuse(&pool, &flaws::summary(&flaws)).await;
             flaws::report(name, &flaws, "imported", args.output.format)?;
             Ok(ExitCode::FAILURE)
         }
@@ -74,13 +68,39 @@ pub(super) async fn run(args: &ImportArgs, database: &DatabaseArgs) -> anyhow::R
     }
 }
 
+/// What came of an import; the inner error is what is wrong with the file.
+type Outcome = Result<(Checked, Vec<Uuid>), Vec<Flaw>>;
+
+/// Reads the file, checks it against itself and the network, and writes it.
+async fn carry_out(
+    args: &ImportArgs,
+    csv: &[u8],
+    pool: &PgPool,
+    audited: &Audited,
+) -> anyhow::Result<(MemberFile, Outcome)> {
+    let mut flaws = Flaws::default();
+    let file = {
+        let mut conn = pool.acquire().await.map_err(StoreError::from)?;
+        let ladder = programme::ladder(&mut conn).await?;
+        let calendar = programme::get(&mut conn).await?;
+        let meaning = Meaning { ladder: &ladder, programme: &calendar };
+        let bar = progress::bar(csv.len() as u64, "reading");
+        let read = file::read(csv, meaning, &mut flaws, |bytes| bar.set_position(bytes));
+        bar.finish_and_clear();
+        read.with_context(|| input::name(&args.file).to_owned())?
+    };
+    let outcome = write(pool, audited, &file, flaws, args.dry_run).await?;
+    Ok((file, outcome))
+}
+
 /// Checks and writes in one transaction. The inner error is what is wrong with the file.
 async fn write(
     pool: &PgPool,
+    audited: &Audited,
     file: &MemberFile,
     mut flaws: Flaws,
     dry_run: bool,
-) -> anyhow::Result<Result<(Checked, Vec<Uuid>), Vec<Flaw>>> {
+) -> anyhow::Result<Outcome> {
     let mut tx = pool.begin().await.map_err(StoreError::from)?;
     import::begin(&mut tx).await?;
     let waiting = progress::spinner("checking against who is enrolled");
@@ -92,7 +112,7 @@ async fn write(
     if dry_run {
         return Ok(Ok((checked, Vec::new())));
     }
-    let actor = format!("role:{}", database::session_user(&mut tx).await?);
+    let actor = actions::actor(&mut tx).await?;
     let total = TABLES * file.members.len() as u64;
     let bar = progress::bar(total, "writing");
     let Checked { arrangement, uplines_above, .. } = &checked;
@@ -101,7 +121,7 @@ async fn write(
         import::write(&mut tx, &file.members, arrangement, uplines_above, &actor, rows).await;
     finish(&bar, written)?;
     let revived = failures::revive_all_enrolled(&mut tx).await?;
-    tx.commit().await.map_err(StoreError::from)?;
+    audited.commit(tx, &format!("{} member(s)", file.members.len())).await?;
     Ok(Ok((checked, revived)))
 }
 

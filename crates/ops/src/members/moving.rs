@@ -7,12 +7,13 @@ use chrono::{DateTime, TimeDelta, Utc};
 use domain::history::{Change, LevelChange, PlannedMove, What};
 use serde::Serialize;
 use store::changes::AppliedMove;
-use store::{PgConnection, StoreError, tree};
+use store::{PgConnection, PgPool, StoreError, tree};
 use uuid::Uuid;
 
 use super::order::{EffectiveArgs, OrderArgs};
 use super::question::{self, Question};
 use super::view::MemberView;
+use crate::actions::Audited;
 use crate::connection::DatabaseArgs;
 use crate::output;
 use domain::calendar;
@@ -86,11 +87,18 @@ struct UplineChange {
 }
 
 pub(super) async fn run(args: &MoveArgs, database: &DatabaseArgs) -> anyhow::Result<ExitCode> {
-    let (order, destination) = (&args.order, &args.destination);
     let pool = database.connect().await?;
+    let audited = args.order.audited("member.move");
+    audited.seeks_a_member();
+    audited.watch(&pool, carry_out(args, &pool, &audited)).await
+}
+
+async fn carry_out(args: &MoveArgs, pool: &PgPool, audited: &Audited) -> anyhow::Result<ExitCode> {
+    let (order, destination) = (&args.order, &args.destination);
     let mut conn = pool.acquire().await.map_err(StoreError::from)?;
     let question = Question::read(&mut conn, args.effective.effective_at).await?;
     let member_id = question::find_or_trust(&mut conn, &args.member).await?;
+    audited.is_about(member_id);
     let new_sponsor_id = match destination.sponsor.as_ref().or(destination.new_sponsor.as_ref()) {
         Some(name) => Some(question::find_or_trust(&mut conn, name).await?),
         None => None,
@@ -98,7 +106,7 @@ pub(super) async fn run(args: &MoveArgs, database: &DatabaseArgs) -> anyhow::Res
     drop(conn);
     let what = What::Move { new_sponsor_id };
     let change = Change { member_id, effective_at: question.as_of, what };
-    let applied = match order.carry_out(&pool, &[change]).await? {
+    let applied = match order.carry_out(pool, audited, &[change]).await? {
         Ok(applied) => applied,
         Err(refusals) => {
             order.report_refusal("moved", &refusals)?;

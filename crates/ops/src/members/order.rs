@@ -3,16 +3,12 @@
 use domain::history::{Change, Refusal, Refusals};
 use serde_json::{Map, json};
 use store::changes::{self, Applied, Order};
-use store::{PgConnection, PgPool, StoreError, database};
+use store::{PgPool, StoreError};
 
 use super::moment::Moment;
 use super::rows::printable;
+use crate::actions::{self, Audited};
 use crate::output::{self, Format, FormatArgs, remark};
-
-/// Who asks, as the record names them.
-async fn actor(conn: &mut PgConnection) -> Result<String, StoreError> {
-    Ok(format!("role:{}", database::session_user(conn).await?))
-}
 
 /// Why, for whom, and whether at all.
 #[derive(Clone, Debug, clap::Args)]
@@ -43,10 +39,17 @@ pub(crate) struct EffectiveArgs {
 }
 
 impl OrderArgs {
+    /// The action that is to be put on record.
+    pub(crate) fn audited(&self, action: &'static str) -> Audited {
+        let audited = Audited::new(action).on_behalf_of(self.on_behalf_of.as_deref());
+        audited.unless_tried(self.dry_run)
+    }
+
     /// Makes the changes, or only tries them. A refusal leaves its record, unless it is a dry run.
     pub(crate) async fn carry_out(
         &self,
         pool: &PgPool,
+        audited: &Audited,
         changes: &[Change],
     ) -> Result<Result<Applied, Refusals>, StoreError> {
         let mut tx = pool.begin().await?;
@@ -55,9 +58,12 @@ impl OrderArgs {
             tx.rollback().await?;
             return Ok(outcome);
         }
-        let actor = actor(&mut tx).await?;
+        let actor = actions::actor(&mut tx).await?;
         let outcome = changes::apply(&mut tx, &self.order(changes, &actor)).await?;
-        tx.commit().await?;
+        match &outcome {
+            Ok(_) => audited.commit(tx, &self.reason).await?,
+            Err(refusals) => audited.commit_refusal(tx, &cause(refusals)).await?,
+        }
         Ok(outcome)
     }
 
@@ -71,7 +77,7 @@ impl OrderArgs {
         if self.dry_run {
             return Ok(changes::preview(&mut tx, changes).await?.err().unwrap_or_default());
         }
-        let actor = actor(&mut tx).await?;
+        let actor = actions::actor(&mut tx).await?;
         let refusals = changes::check(&mut tx, &self.order(changes, &actor)).await?;
         tx.commit().await?;
         Ok(refusals)
@@ -99,4 +105,10 @@ impl OrderArgs {
         remark(&format!("error: not {what} ({cause}): {reason}"));
         Ok(())
     }
+}
+
+/// The first refusal, as the record tells it.
+fn cause(refusals: &[(usize, Refusal)]) -> String {
+    let first = refusals.first().map(|(_, refusal)| format!("{}: {refusal}", refusal.cause()));
+    first.unwrap_or_default()
 }

@@ -6,12 +6,13 @@ use anyhow::Context as _;
 use domain::history::{Change, What};
 use domain::member::MemberStatus;
 use serde::Serialize;
-use store::StoreError;
+use store::{PgPool, StoreError};
 use uuid::Uuid;
 
 use super::order::{EffectiveArgs, OrderArgs};
 use super::question::{self, Question};
 use super::view::MemberView;
+use crate::actions::Audited;
 use crate::connection::DatabaseArgs;
 use crate::output;
 use domain::calendar;
@@ -61,17 +62,24 @@ struct SetAnswer {
 }
 
 pub(super) async fn run(args: &SetArgs, database: &DatabaseArgs) -> anyhow::Result<ExitCode> {
-    let order = &args.order;
     let pool = database.connect().await?;
+    let audited = args.order.audited("member.change");
+    audited.seeks_a_member();
+    audited.watch(&pool, carry_out(args, &pool, &audited)).await
+}
+
+async fn carry_out(args: &SetArgs, pool: &PgPool, audited: &Audited) -> anyhow::Result<ExitCode> {
+    let order = &args.order;
     let mut conn = pool.acquire().await.map_err(StoreError::from)?;
     let question = Question::read(&mut conn, args.effective.effective_at).await?;
     let ladder = &question.ladder;
     let rank = args.state.rank.as_ref().map(|name| ladder.rank(name)).transpose()?;
     let member_id = question::find_or_trust(&mut conn, &args.member).await?;
+    audited.is_about(member_id);
     drop(conn);
     let what = What::State { status: args.state.status, rank };
     let change = Change { member_id, effective_at: question.as_of, what };
-    let applied = match order.carry_out(&pool, &[change]).await? {
+    let applied = match order.carry_out(pool, audited, &[change]).await? {
         Ok(applied) => applied,
         Err(refusals) => {
             order.report_refusal("changed", &refusals)?;

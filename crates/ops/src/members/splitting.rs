@@ -10,12 +10,13 @@ use domain::calendar;
 use domain::history::{Change, What};
 use domain::reward_split::{RewardSplit, share_to_self};
 use serde::Serialize;
-use store::StoreError;
+use store::{PgPool, StoreError};
 use uuid::Uuid;
 
 use super::order::{EffectiveArgs, OrderArgs};
 use super::question::{self, Question};
 use super::view::MemberView;
+use crate::actions::Audited;
 use crate::connection::DatabaseArgs;
 use crate::output;
 
@@ -120,18 +121,25 @@ struct SplitAnswer {
 }
 
 pub(super) async fn run(args: &SplitArgs, database: &DatabaseArgs) -> anyhow::Result<ExitCode> {
-    let (order, shares) = (&args.order, &args.shares);
     let pool = database.connect().await?;
+    let audited = args.order.audited("member.split");
+    audited.seeks_a_member();
+    audited.watch(&pool, carry_out(args, &pool, &audited)).await
+}
+
+async fn carry_out(args: &SplitArgs, pool: &PgPool, audited: &Audited) -> anyhow::Result<ExitCode> {
+    let (order, shares) = (&args.order, &args.shares);
     let mut conn = pool.acquire().await.map_err(StoreError::from)?;
     let question = Question::read(&mut conn, args.effective.effective_at).await?;
     let member_id = question::find_or_trust(&mut conn, &args.member).await?;
+    audited.is_about(member_id);
     drop(conn);
     let what = What::Split {
         money_to_self: shares.monetary.map(|shares| shares.to_self),
         points_to_self: shares.career_points.map(|shares| shares.to_self),
     };
     let change = Change { member_id, effective_at: question.as_of, what };
-    let applied = match order.carry_out(&pool, &[change]).await? {
+    let applied = match order.carry_out(pool, audited, &[change]).await? {
         Ok(applied) => applied,
         Err(refusals) => {
             order.report_refusal("changed", &refusals)?;

@@ -10,11 +10,12 @@ use domain::rule_book::RuleBook;
 use domain::rule_set::RuleSet;
 use serde_json::{Value, json};
 use store::plans::{self, Application, Applied, ApplyError};
-use store::{PgConnection, StoreError, database, programme};
+use store::{PgConnection, PgPool, StoreError, programme};
 
 use super::difference::Difference;
 use super::file::Source;
 use super::{ApplyArgs, CheckArgs};
+use crate::actions::{self, Audited};
 use crate::connection::DatabaseArgs;
 use crate::output;
 use crate::ranks;
@@ -66,18 +67,35 @@ pub(super) async fn check(args: &CheckArgs, database: &DatabaseArgs) -> anyhow::
 
 pub(super) async fn apply(args: &ApplyArgs, database: &DatabaseArgs) -> anyhow::Result<ExitCode> {
     let source = Source::read(&args.file)?;
-    let format = args.output.format;
     let pool = database.connect().await?;
+    let audited = Audited::new("plan.apply")
+        .of_file(source.bytes())
+        .on_behalf_of(args.on_behalf_of.as_deref())
+        .unless_tried(args.dry_run);
+    audited.watch(&pool, carry_out(args, &source, &pool, &audited)).await
+}
+
+async fn carry_out(
+    args: &ApplyArgs,
+    source: &Source,
+    pool: &PgPool,
+    audited: &Audited,
+) -> anyhow::Result<ExitCode> {
+    let format = args.output.format;
     let mut tx = pool.begin().await.map_err(StoreError::from)?;
     let calendar = programme::get(&mut tx).await?;
     let rule_set = match source.compile(&programme::ladder(&mut tx).await?, &calendar) {
         Ok(rule_set) => rule_set,
         Err(flaws) => {
+            tx.rollback().await.map_err(StoreError::from)?;
+            let first = flaws.first().map(ToString::to_string).unwrap_or_default();
+            audited.refuse(pool, &format!("{} flaw(s): {first}", flaws.len())).await;
             source.report(&flaws, format)?;
             return Ok(ExitCode::FAILURE);
         }
     };
-    let applied = write(&mut tx, &rule_set, &source, &args.reason).await?;
+    audited.is_about(format!("{} {}", rule_set.plan, rule_set.version));
+    let applied = write(&mut tx, &rule_set, source, &args.reason).await?;
     let book = plans::rule_book(&mut tx).await?;
     let valid_to = book.valid_until(&rule_set);
     let difference = Difference::of(&rule_set, &book);
@@ -90,7 +108,11 @@ pub(super) async fn apply(args: &ApplyArgs, database: &DatabaseArgs) -> anyhow::
     if args.dry_run {
         tx.rollback().await.map_err(StoreError::from)?;
     } else {
-        tx.commit().await.map_err(StoreError::from)?;
+        let detail = match status {
+            "applied" => args.reason.as_str(),
+            _ => "the same content was applied already; nothing was changed",
+        };
+        audited.commit(tx, detail).await?;
         args.bell.ring(&revived).await;
     }
     let mut value = describe(&rule_set, number, valid_to);
@@ -121,7 +143,7 @@ async fn write(
     source: &Source,
     reason: &str,
 ) -> anyhow::Result<Applied> {
-    let applied_by = format!("role:{}", database::session_user(conn).await?);
+    let applied_by = actions::actor(conn).await?;
     let application =
         Application { rule_set, file_hash: source.hash(), applied_by: &applied_by, reason };
     let applied = plans::apply(conn, &application).await.map_err(|error| match error {

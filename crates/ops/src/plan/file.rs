@@ -56,6 +56,11 @@ impl Source {
         Sha256::digest(self.text.as_bytes()).into()
     }
 
+    /// The file as it is.
+    pub(super) fn bytes(&self) -> &[u8] {
+        self.text.as_bytes()
+    }
+
     /// Compiles the file, or says everything that is wrong with it.
     pub(crate) fn compile(
         &self,

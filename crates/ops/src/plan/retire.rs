@@ -6,9 +6,10 @@ use chrono::NaiveDate;
 use domain::rule_book::Retirement;
 use serde_json::json;
 use store::plans::{self, Retire, RetireError, Retired};
-use store::{StoreError, database, programme};
+use store::{PgPool, StoreError, programme};
 
 use super::reason;
+use crate::actions::{self, Audited};
 use crate::connection::{BellArgs, DatabaseArgs};
 use crate::output::{self, FormatArgs};
 use domain::calendar;
@@ -27,6 +28,10 @@ pub(crate) struct RetireArgs {
     #[arg(long, value_parser = reason)]
     reason: String,
 
+    /// The person that you act for, for auditors
+    #[arg(long, value_name = "WHO", value_parser = reason)]
+    on_behalf_of: Option<String>,
+
     /// Do everything, then undo it
     #[arg(long)]
     dry_run: bool,
@@ -40,9 +45,21 @@ pub(crate) struct RetireArgs {
 
 pub(super) async fn run(args: &RetireArgs, database: &DatabaseArgs) -> anyhow::Result<ExitCode> {
     let pool = database.connect().await?;
+    let audited = Audited::new("plan.retire")
+        .on_behalf_of(args.on_behalf_of.as_deref())
+        .unless_tried(args.dry_run);
+    audited.is_about(&args.plan);
+    audited.watch(&pool, carry_out(args, &pool, &audited)).await
+}
+
+async fn carry_out(
+    args: &RetireArgs,
+    pool: &PgPool,
+    audited: &Audited,
+) -> anyhow::Result<ExitCode> {
     let mut tx = pool.begin().await.map_err(StoreError::from)?;
     let calendar = programme::get(&mut tx).await?;
-    let retired_by = format!("role:{}", database::session_user(&mut tx).await?);
+    let retired_by = actions::actor(&mut tx).await?;
     let from = calendar.start_of_day(args.from);
     let retirement = Retirement { plan: args.plan.clone(), from };
     let order = Retire { retirement: &retirement, retired_by: &retired_by, reason: &args.reason };
@@ -61,7 +78,11 @@ pub(super) async fn run(args: &RetireArgs, database: &DatabaseArgs) -> anyhow::R
     if args.dry_run {
         tx.rollback().await.map_err(StoreError::from)?;
     } else {
-        tx.commit().await.map_err(StoreError::from)?;
+        let detail = match status {
+            "retired" => args.reason.as_str(),
+            _ => "it was retired already; nothing was changed",
+        };
+        audited.commit(tx, detail).await?;
         args.bell.ring(&revived).await;
     }
     let value = json!({

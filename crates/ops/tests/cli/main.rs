@@ -1,8 +1,10 @@
 //! The operator's commands, run as an operator runs them, on a real PostgreSQL and Redis.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod acting;
 mod changing;
 mod explaining;
+mod forging;
 mod importing;
 mod moving;
 mod network;

@@ -32,7 +32,7 @@ fn member(number: u128) -> Uuid {
 }
 
 /// A chain of four, forty sales of the lowest, settled by a worker.
-async fn settled_world() -> World {
+pub(crate) async fn settled_world() -> World {
     let world = World::new().await;
     world.ladder(&["MEMBER", "SILVER"]).await;
     world.plan(PLAN).await;
@@ -100,7 +100,7 @@ async fn settled_world() -> World {
     world
 }
 
-async fn lineage(world: &World, arguments: &[&str]) -> (bool, String) {
+pub(crate) async fn lineage(world: &World, arguments: &[&str]) -> (bool, String) {
     let mut command = world.lineage();
     command.args(arguments);
     let output = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();

@@ -5,7 +5,7 @@ use sqlx::PgConnection;
 use crate::StoreError;
 
 /// Every table that is append-only; the ledger's partitions join them.
-const APPEND_ONLY: [&str; 11] = [
+const APPEND_ONLY: [&str; 12] = [
     "events",
     "event_lines",
     "commission_outcomes",
@@ -17,6 +17,7 @@ const APPEND_ONLY: [&str; 11] = [
     "member_states",
     "member_reward_splits",
     "member_changes",
+    "operator_actions",
 ];
 
 /// The closure's index that answers who is above, and forbids two parents.

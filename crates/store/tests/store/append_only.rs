@@ -40,6 +40,7 @@ async fn l3_no_role_can_rewrite_what_is_append_only() {
         "member_states",
         "member_reward_splits",
         "member_changes",
+        "operator_actions",
     ] {
         assert!(tables.iter().any(|table| table == expected), "{expected} is not guarded");
     }

@@ -4,6 +4,7 @@
 
 mod account;
 mod append_only;
+mod attacker;
 mod applying;
 mod feed;
 mod histories;

@@ -411,7 +411,7 @@ async fn a_refused_order_changes_nothing() {
     let changes = [change(3, to(0)), change(2, to(2)), change(1, to(9)), change(0, to(2))];
     let order = Order {
         changes: &changes,
-        actor: "role:finance",
+        actor: "key:finance",
         on_behalf_of: Some("Jana"),
         reason: "repair",
     };
@@ -436,7 +436,7 @@ async fn a_refused_order_changes_nothing() {
     .unwrap();
     let row = |member: usize, cause: &str, sponsor: usize, size| -> Row {
         let [kind, cause, actor, whose, why] =
-            ["MOVE", cause, "role:finance", "Jana", "repair"].map(str::to_owned);
+            ["MOVE", cause, "key:finance", "Jana", "repair"].map(str::to_owned);
         let old = (member > 0).then(|| id(member - 1));
         (kind, id(member), cause, old, Some(id(sponsor)), size, actor, whose, why)
     };
