@@ -305,6 +305,8 @@ pub struct EventFailure {
     pub attempts: i32,
     /// When the next one is due.
     pub next_attempt_at: Option<DateTime<Utc>>,
+    /// Why it was discarded last.
+    pub discard_reason: Option<String>,
 }
 
 /// One event with its state.
@@ -313,7 +315,8 @@ pub async fn find(conn: &mut PgConnection, id: Uuid) -> Result<Option<EventDetai
         r#"
         select e.source, e.external_id, e.recorded_at, e.as_of, e.earned_period,
                s.state as "state!", s.cause as "cause?", s.last_error as "last_error?",
-               s.attempts as "attempts?", s.next_attempt_at, s.settled_at as "settled_at?",
+               s.attempts as "attempts?", s.next_attempt_at, s.discard_reason,
+               s.settled_at as "settled_at?",
                o.breakage as "breakage?"
           from events e
           join event_state s on s.event_id = e.id
@@ -332,9 +335,13 @@ pub async fn find(conn: &mut PgConnection, id: Uuid) -> Result<Option<EventDetai
     }
     let settled = row.settled_at.is_some();
     let failure = match (row.cause, row.last_error, row.attempts) {
-        (Some(cause), Some(last_error), Some(attempts)) if !settled => {
-            Some(EventFailure { cause, last_error, attempts, next_attempt_at: row.next_attempt_at })
-        }
+        (Some(cause), Some(last_error), Some(attempts)) if !settled => Some(EventFailure {
+            cause,
+            last_error,
+            attempts,
+            next_attempt_at: row.next_attempt_at,
+            discard_reason: row.discard_reason,
+        }),
         _ => None,
     };
     Ok(Some(EventDetail {

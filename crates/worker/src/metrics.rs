@@ -1,22 +1,16 @@
 //! What Prometheus sees of a worker. Every metric is declared once; its text is its help.
 
-use std::net::SocketAddr;
-use std::sync::Arc;
 use std::time::Instant;
 
-use anyhow::Context as _;
-use axum::Router;
-use axum::http::header::CONTENT_TYPE;
-use axum::response::IntoResponse;
-use axum::routing::get;
 use chrono::TimeDelta;
 use prometheus::{
     Encoder as _, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge,
     IntGaugeVec, Opts, Registry, TextEncoder,
 };
 use store::failures::FailureCounts;
+use store::{ErrorKind, PgPool};
 
-use crate::settle::Report;
+use crate::settle::{Report, Skipped};
 
 /// A part of settling one batch.
 #[derive(Clone, Copy)]
@@ -45,6 +39,10 @@ pub(crate) struct Metrics {
     failures: IntGaugeVec,
     oldest_unsettled: IntGauge,
     swept: IntCounterVec,
+    errors: IntCounterVec,
+    unclassified: IntCounter,
+    pool_connections: IntGauge,
+    pool_idle: IntGauge,
 }
 
 impl Metrics {
@@ -84,8 +82,8 @@ impl Metrics {
             )?,
             skipped: counters(
                 "lineage_events_skipped_total",
-                "Deliveries that needed no settling: settled before, or not to be attempted \
-                 (unknown to PostgreSQL, dead, or not due).",
+                "Deliveries that needed no settling: settled before, dead, discarded, not due, or \
+                 unknown to PostgreSQL (forged, or Redis ahead of it after a failover).",
                 "why",
             )?,
             entries: counters(
@@ -145,6 +143,24 @@ impl Metrics {
                 "Events that the sweep published again: forgotten, or due for a retry.",
                 "why",
             )?,
+            errors: counters(
+                "lineage_errors_total",
+                "Errors of PostgreSQL and Redis, by what is done about them.",
+                "kind",
+            )?,
+            unclassified: counter(
+                "lineage_errors_unclassified_total",
+                "Errors that no version of this program thought of. They are waited out like an \
+                 outage; report them.",
+            )?,
+            pool_connections: gauge(
+                "lineage_pool_connections",
+                "Connections to PostgreSQL that the pool has open.",
+            )?,
+            pool_idle: gauge(
+                "lineage_pool_idle_connections",
+                "Connections to PostgreSQL that wait for use.",
+            )?,
             registry,
         })
     }
@@ -187,7 +203,12 @@ impl Metrics {
         }
         let before = report.settled_before.len() as u64;
         self.skipped.with_label_values(&["settled_before"]).inc_by(before);
-        self.skipped.with_label_values(&["not_to_attempt"]).inc_by(report.skipped as u64);
+        let Skipped { unknown, dead, discarded, not_due } = report.skipped;
+        for (why, events) in
+            [("unknown", unknown), ("dead", dead), ("discarded", discarded), ("not_due", not_due)]
+        {
+            self.skipped.with_label_values(&[why]).inc_by(events as u64);
+        }
         for (cause, dead) in &report.failed {
             let counter = if *dead { &self.dead_lettered } else { &self.retried };
             counter.with_label_values(&[cause.name()]).inc();
@@ -213,7 +234,18 @@ impl Metrics {
         self.swept.with_label_values(&["due"]).inc_by(due as u64);
     }
 
-    fn render(&self) -> Result<Vec<u8>, prometheus::Error> {
+    /// Counts an error of PostgreSQL or Redis where it is handled.
+    pub(crate) fn error_met(&self, kind: ErrorKind, error: &dyn std::fmt::Display) {
+        self.errors.with_label_values(&[kind.name()]).inc();
+        if kind == ErrorKind::Unclassified {
+            self.unclassified.inc();
+            tracing::error!(%error, "an error of no known kind; please report it");
+        }
+    }
+
+    pub(crate) fn render(&self, pool: &PgPool) -> Result<Vec<u8>, prometheus::Error> {
+        self.pool_connections.set(i64::from(pool.size()));
+        self.pool_idle.set(i64::try_from(pool.num_idle()).unwrap_or(i64::MAX));
         let mut text = Vec::new();
         TextEncoder::new().encode(&self.registry.gather(), &mut text)?;
         Ok(text)
@@ -226,30 +258,4 @@ fn registered<T: prometheus::core::Collector + Clone + 'static>(
 ) -> Result<T, prometheus::Error> {
     registry.register(Box::new(metric.clone()))?;
     Ok(metric)
-}
-
-/// Serves `/metrics` and `/healthz` in the background; returns where.
-pub(crate) async fn serve(at: SocketAddr, metrics: Arc<Metrics>) -> anyhow::Result<SocketAddr> {
-    let listener = tokio::net::TcpListener::bind(at)
-        .await
-        .with_context(|| format!("cannot listen on {at} (--metrics-listen)"))?;
-    let bound = listener.local_addr()?;
-    let app = Router::new().route("/healthz", get(|| async { "ok\n" })).route(
-        "/metrics",
-        get(move || async move {
-            match metrics.render() {
-                Ok(text) => ([(CONTENT_TYPE, "text/plain; version=0.0.4")], text).into_response(),
-                Err(error) => {
-                    tracing::error!(%error, "cannot render metrics");
-                    axum::http::StatusCode::INTERNAL_SERVER_ERROR.into_response()
-                }
-            }
-        }),
-    );
-    tokio::spawn(async move {
-        if let Err(error) = axum::serve(listener, app).await {
-            tracing::error!(%error, "metrics are no longer served");
-        }
-    });
-    Ok(bound)
 }

@@ -57,15 +57,20 @@ impl Waiting {
             "ambiguous_rules" => "Apply a version of the plan whose rules differ in priority \
                                   (`lineage plan apply`); that revives the sale by itself."
                 .to_owned(),
-            "damaged_tree" => {
-                "Run `lineage verify`: the tree above the seller contradicts itself.".to_owned()
-            }
-            "rejected_by_database" => {
-                "Look at the error: the database refuses this outcome.".to_owned()
-            }
-            "out_of_range" => {
-                "Nothing: the amounts are larger than the ledger can hold.".to_owned()
-            }
+            "damaged_tree" => "Run `lineage verify`: the tree above the seller contradicts itself. \
+                               Once that is mended, `lineage dead-letters retry`."
+                .to_owned(),
+            "damaged_data" => "Look at the error: what is stored of the sale, or of those above the \
+                               seller, cannot be read, or a newer version wrote it. Run `lineage \
+                               verify`; once that is mended or the workers are up to date, \
+                               `lineage dead-letters retry`."
+                .to_owned(),
+            "rejected_by_database" => "Look at the error: the database refuses this outcome. Once \
+                                       that is mended, `lineage dead-letters retry`."
+                .to_owned(),
+            "out_of_range" => "Nothing: the amounts are larger than the ledger can hold. `lineage \
+                               dead-letters discard` with the reason, once the shop knows."
+                .to_owned(),
             other => format!("This version of lineage knows no remedy for {other:?}."),
         }
     }
