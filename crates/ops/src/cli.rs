@@ -6,7 +6,7 @@ use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 use crate::connection::DatabaseArgs;
 use crate::{
-    bench, demo, explain, keys, ledger, members, plan, programme, ranks, scenario, verify,
+    bench, dead_letters, demo, explain, keys, ledger, members, plan, programme, ranks, scenario, verify,
 };
 
 /// The operator's tool of Lineage: set up a programme, import its network, apply plans, and prove
@@ -71,6 +71,10 @@ pub(crate) enum Command {
     /// Export the commission ledger
     #[command(subcommand)]
     Ledger(ledger::Command),
+
+    /// List events that could not be settled; retry or discard them
+    #[command(subcommand)]
+    DeadLetters(dead_letters::Command),
 
     /// Say who got what for a sale, and why everybody else did not
     Explain(explain::Args),

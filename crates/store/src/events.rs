@@ -309,6 +309,15 @@ pub struct EventFailure {
     pub discard_reason: Option<String>,
 }
 
+/// What an event is, in one word of the view `event_state`; `None`: there is no such event.
+pub async fn state(conn: &mut PgConnection, id: Uuid) -> Result<Option<String>, StoreError> {
+    let state = sqlx::query_scalar!(
+        r#"select state as "state!" from event_state where event_id = $1"#,
+        id
+    );
+    Ok(state.fetch_optional(conn).await?)
+}
+
 /// One event with its state.
 pub async fn find(conn: &mut PgConnection, id: Uuid) -> Result<Option<EventDetail>, StoreError> {
     let row = sqlx::query!(

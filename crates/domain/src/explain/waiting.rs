@@ -1,9 +1,10 @@
 //! Why an event is not settled, and what would repair that.
 
+use std::fmt::Display;
+
 use serde::Serialize;
 use uuid::Uuid;
 
-use crate::sale::SourceType;
 
 /// An event without an outcome.
 #[derive(Clone, Debug, Serialize)]
@@ -39,9 +40,10 @@ impl Waiting {
         }
     }
 
-    /// What would repair a failure. The causes are those of the worker's policy.
+    /// What would repair a failure of a sale of that kind (its source type). The causes are those of
+    /// the worker's policy.
     #[must_use]
-    pub fn remedy(cause: &str, kind: SourceType, member_id: Uuid) -> String {
+    pub fn remedy(cause: &str, kind: impl Display, member_id: Uuid) -> String {
         match cause {
             "unknown_member" => format!(
                 "Enrol the member, with POST /v1/members or `lineage members import`; that revives \
