@@ -184,8 +184,7 @@ pub(crate) async fn get(
 }
 
 fn event_id(id: Result<Path<Uuid>, PathRejection>) -> Result<Uuid, Problem> {
-    let Path(id) =
-        id.map_err(|_| Problem::invalid("/event_id", "the event id must be a UUID"))?;
+    let Path(id) = id.map_err(|_| Problem::invalid("/event_id", "the event id must be a UUID"))?;
     Ok(id)
 }
 

@@ -6,7 +6,8 @@ use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 use crate::connection::DatabaseArgs;
 use crate::{
-    bench, dead_letters, demo, explain, keys, ledger, members, plan, programme, ranks, scenario, verify,
+    bench, dead_letters, demo, explain, keys, ledger, members, plan, programme, ranks, scenario,
+    verify,
 };
 
 /// The operator's tool of Lineage: set up a programme, import its network, apply plans, and prove

@@ -68,8 +68,7 @@ pub struct Position {
 
 impl Position {
     /// Before everything.
-    pub const START: Self =
-        Self { first_failed_at: DateTime::UNIX_EPOCH, event_id: Uuid::nil() };
+    pub const START: Self = Self { first_failed_at: DateTime::UNIX_EPOCH, event_id: Uuid::nil() };
 
     /// As a cursor for those who page.
     #[must_use]

@@ -311,10 +311,8 @@ pub struct EventFailure {
 
 /// What an event is, in one word of the view `event_state`; `None`: there is no such event.
 pub async fn state(conn: &mut PgConnection, id: Uuid) -> Result<Option<String>, StoreError> {
-    let state = sqlx::query_scalar!(
-        r#"select state as "state!" from event_state where event_id = $1"#,
-        id
-    );
+    let state =
+        sqlx::query_scalar!(r#"select state as "state!" from event_state where event_id = $1"#, id);
     Ok(state.fetch_optional(conn).await?)
 }
 

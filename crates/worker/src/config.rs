@@ -84,8 +84,12 @@ pub(crate) struct Config {
     /// Seconds to wait after the first, second, third … failed attempt at one event, 0 to 20 of them;
     /// the failure after the last wait makes it a dead letter. Empty: the first failure does. What
     /// repairs a cause, and `lineage dead-letters retry`, make an event due at once
-    #[arg(long, env = "LINEAGE_WORKER_RETRY_AFTER", value_name = "SECONDS,…",
-          default_value = "30,120,600")]
+    #[arg(
+        long,
+        env = "LINEAGE_WORKER_RETRY_AFTER",
+        value_name = "SECONDS,…",
+        default_value = "30,120,600"
+    )]
     pub(crate) retry_after: Schedule,
 
     /// Seconds without a turn after which a loop counts as stuck and /healthz answers 503, so that

@@ -114,11 +114,7 @@ impl Health {
     pub(crate) fn readiness(&self) -> Readiness {
         let (postgresql, redis) = (self.postgresql.now(), self.redis.now());
         let word = |seen: bool| if seen { "ok" } else { "unreachable" };
-        Readiness {
-            ready: postgresql && redis,
-            postgresql: word(postgresql),
-            redis: word(redis),
-        }
+        Readiness { ready: postgresql && redis, postgresql: word(postgresql), redis: word(redis) }
     }
 
     /// Asks PostgreSQL over and over whether it is there, until a stop begins. In a task of its own,

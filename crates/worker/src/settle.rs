@@ -11,7 +11,7 @@ use chrono::TimeDelta;
 use domain::rule_book::RuleBook;
 use store::failures::{self, FailedAttempt};
 use store::locks;
-use store::settling::{self, LeftOut, LedgerLine, Outcome, Unsettled, Walk};
+use store::settling::{self, LedgerLine, LeftOut, Outcome, Unsettled, Walk};
 use store::{PgConnection, PgPool, StoreError, plans};
 use uuid::Uuid;
 
@@ -192,9 +192,7 @@ fn compute(
         }
         Walk::Damaged(error) => return Err(failure(Cause::DamagedTree, &error)),
     };
-    let version = book
-        .version_for(&event.sale)
-        .map_err(|error| failure(Cause::NoPlan, &error))?;
+    let version = book.version_for(&event.sale).map_err(|error| failure(Cause::NoPlan, &error))?;
     let settlement = domain::settle::settle(&event.sale, &inputs, &version.rule_set)
         .map_err(|error| failure(Cause::from(&error), &error))?;
     inputs.keep_read(settlement.visited(), version.rule_set.reads().joined_at);

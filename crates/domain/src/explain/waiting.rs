@@ -5,7 +5,6 @@ use std::fmt::Display;
 use serde::Serialize;
 use uuid::Uuid;
 
-
 /// An event without an outcome.
 #[derive(Clone, Debug, Serialize)]
 pub struct Waiting {
@@ -59,14 +58,18 @@ impl Waiting {
             "ambiguous_rules" => "Apply a version of the plan whose rules differ in priority \
                                   (`lineage plan apply`); that revives the sale by itself."
                 .to_owned(),
-            "damaged_tree" => "Run `lineage verify`: the tree above the seller contradicts itself. \
+            "damaged_tree" => {
+                "Run `lineage verify`: the tree above the seller contradicts itself. \
                                Once that is mended, `lineage dead-letters retry`."
-                .to_owned(),
-            "damaged_data" => "Look at the error: what is stored of the sale, or of those above the \
+                    .to_owned()
+            }
+            "damaged_data" => {
+                "Look at the error: what is stored of the sale, or of those above the \
                                seller, cannot be read, or a newer version wrote it. Run `lineage \
                                verify`; once that is mended or the workers are up to date, \
                                `lineage dead-letters retry`."
-                .to_owned(),
+                    .to_owned()
+            }
             "rejected_by_database" => "Look at the error: the database refuses this outcome. Once \
                                        that is mended, `lineage dead-letters retry`."
                 .to_owned(),

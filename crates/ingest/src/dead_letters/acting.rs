@@ -5,8 +5,8 @@ use axum::body::Bytes;
 use axum::extract::rejection::{BytesRejection, PathRejection};
 use axum::extract::{Extension, Path, State};
 use serde::Deserialize;
-use store::{PgConnection, StoreError};
 use store::dead_letters::{self, Order, Refusal, WhyNot};
+use store::{PgConnection, StoreError};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
@@ -70,9 +70,7 @@ pub(crate) async fn retry(
     let body = body.map_err(|rejection| unreadable(&rejection))?;
     let request: RetryRequest =
         if body.is_empty() { RetryRequest::default() } else { read_object(&body)? };
-    for (field, text) in
-        [("reason", &request.reason), ("on_behalf_of", &request.on_behalf_of)]
-    {
+    for (field, text) in [("reason", &request.reason), ("on_behalf_of", &request.on_behalf_of)] {
         if let Some(text) = text {
             check_words(field, text)?;
         }

@@ -5,6 +5,7 @@ mod access;
 mod account;
 mod bad_input;
 mod client;
+mod dead_letters;
 mod explaining;
 mod idempotency;
 mod members;

@@ -112,8 +112,7 @@ pub(super) async fn discard(
     let pool = database.connect().await?;
     let mut tx = pool.begin().await.map_err(StoreError::from)?;
     let actor = format!("role:{}", database::session_user(&mut tx).await?);
-    let order =
-        Order { actor: &actor, on_behalf_of: args.on_behalf_of.as_deref(), reason: None };
+    let order = Order { actor: &actor, on_behalf_of: args.on_behalf_of.as_deref(), reason: None };
     let event_ids = distinct(&args.event_ids);
     let discarded = dead_letters::discard(&mut tx, &event_ids, &args.reason, &order).await?;
     // A refusal is committed too: its record is all that it leaves.
@@ -123,7 +122,9 @@ pub(super) async fn discard(
             let value = json!({"discarded": discarded.len()});
             output::print(format, &value, |_| {
                 let discarded = discarded.len();
-                format!("{discarded} event(s) are discarded; `lineage dead-letters retry` undoes it.")
+                format!(
+                    "{discarded} event(s) are discarded; `lineage dead-letters retry` undoes it."
+                )
             })?;
             Ok(ExitCode::SUCCESS)
         }

@@ -70,10 +70,9 @@ impl fmt::Display for Refusal {
                 "no attempt at event {id} has failed; workers settle it by themselves, so see \
                  whether they run"
             ),
-            WhyNot::DiscardedBefore(reason) => write!(
-                f,
-                "event {id} is discarded already, because: {reason}; it can be retried"
-            ),
+            WhyNot::DiscardedBefore(reason) => {
+                write!(f, "event {id} is discarded already, because: {reason}; it can be retried")
+            }
         }
     }
 }
