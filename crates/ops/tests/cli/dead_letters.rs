@@ -32,6 +32,11 @@ async fn ask(world: &World, arguments: &[&str]) -> (Option<i32>, Value) {
 
 /// Records sales of member 3, and failures of all but the last: two of them dead.
 async fn failed_sales(world: &World) -> Vec<Uuid> {
+    // As whoever records the first sale of a period does.
+    sqlx::query("select ensure_ledger_partition('2026-11-01')")
+        .execute(&world.owner)
+        .await
+        .unwrap();
     let ids: Vec<Uuid> = (1..=4).map(|n| Uuid::from_u128(0xe000 + n)).collect();
     for (id, name) in ids.iter().zip(["one", "two", "three", "four"]) {
         sqlx::query(

@@ -140,8 +140,9 @@ impl ErrorKind {
             | RedisKind::EmptySentinelList
             | RedisKind::RESP3NotSupported
             // A code of the server's own: OOM, NOGROUP, MISCONF, WRONGTYPE, UNBLOCKED …
-            | RedisKind::Extension => Self::Infrastructure,
-            RedisKind::Server(kind) => match kind {
+            | RedisKind::Extension
+            // What the server says of itself.
+            | RedisKind::Server(
                 ServerErrorKind::ResponseError
                 | ServerErrorKind::ExecAbort
                 | ServerErrorKind::BusyLoading
@@ -155,9 +156,8 @@ impl ErrorKind {
                 | ServerErrorKind::ReadOnly
                 | ServerErrorKind::NotBusy
                 | ServerErrorKind::NoSub
-                | ServerErrorKind::NoPerm => Self::Infrastructure,
-                _ => Self::Unclassified,
-            },
+                | ServerErrorKind::NoPerm,
+            ) => Self::Infrastructure,
             _ => Self::Unclassified,
         }
     }
