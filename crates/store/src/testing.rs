@@ -64,6 +64,12 @@ impl World {
         database::url_beside(&self.server, &self.name)
     }
 
+    /// The URL of the Redis that has this world's streams, among others.
+    #[must_use]
+    pub fn redis_url(&self) -> SecretString {
+        self.redis.clone()
+    }
+
     /// A pool with a binary's rights.
     #[must_use]
     pub fn pool_as(&self, role: Role) -> PgPool {

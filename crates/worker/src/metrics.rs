@@ -1,5 +1,7 @@
 //! What Prometheus sees of a worker. Every metric is declared once; its text is its help.
 
+mod servers;
+
 use std::time::Instant;
 
 use chrono::TimeDelta;
@@ -10,6 +12,7 @@ use prometheus::{
 use store::failures::FailureCounts;
 use store::{ErrorKind, PgPool};
 
+use self::servers::Servers;
 use crate::settle::{Report, Skipped};
 
 /// A part of settling one batch.
@@ -39,10 +42,7 @@ pub(crate) struct Metrics {
     failures: IntGaugeVec,
     oldest_unsettled: IntGauge,
     swept: IntCounterVec,
-    errors: IntCounterVec,
-    unclassified: IntCounter,
-    pool_connections: IntGauge,
-    pool_idle: IntGauge,
+    servers: Servers,
 }
 
 impl Metrics {
@@ -143,24 +143,7 @@ impl Metrics {
                 "Events that the sweep published again: forgotten, or due for a retry.",
                 "why",
             )?,
-            errors: counters(
-                "lineage_errors_total",
-                "Errors of PostgreSQL and Redis, by what is done about them.",
-                "kind",
-            )?,
-            unclassified: counter(
-                "lineage_errors_unclassified_total",
-                "Errors that no version of this program thought of. They are waited out like an \
-                 outage; report them.",
-            )?,
-            pool_connections: gauge(
-                "lineage_pool_connections",
-                "Connections to PostgreSQL that the pool has open.",
-            )?,
-            pool_idle: gauge(
-                "lineage_pool_idle_connections",
-                "Connections to PostgreSQL that wait for use.",
-            )?,
+            servers: Servers::new(&registry)?,
             registry,
         })
     }
@@ -236,16 +219,14 @@ impl Metrics {
 
     /// Counts an error of PostgreSQL or Redis where it is handled.
     pub(crate) fn error_met(&self, kind: ErrorKind, error: &dyn std::fmt::Display) {
-        self.errors.with_label_values(&[kind.name()]).inc();
+        self.servers.error_met(kind);
         if kind == ErrorKind::Unclassified {
-            self.unclassified.inc();
             tracing::error!(%error, "an error of no known kind; please report it");
         }
     }
 
     pub(crate) fn render(&self, pool: &PgPool) -> Result<Vec<u8>, prometheus::Error> {
-        self.pool_connections.set(i64::from(pool.size()));
-        self.pool_idle.set(i64::try_from(pool.num_idle()).unwrap_or(i64::MAX));
+        self.servers.look_at(pool);
         let mut text = Vec::new();
         TextEncoder::new().encode(&self.registry.gather(), &mut text)?;
         Ok(text)

@@ -39,7 +39,7 @@ struct WhichArgs {
     #[arg(value_name = "ID")]
     event_ids: Vec<Uuid>,
 
-    /// Every dead event of this cause, such as damaged_tree; not the discarded ones
+    /// Every dead event of this cause, such as `damaged_tree`; not the discarded ones
     #[arg(long)]
     cause: Option<String>,
 

@@ -20,7 +20,7 @@ pub(crate) struct ListArgs {
     #[arg(long, value_enum, default_value_t = State::Dead)]
     state: State,
 
-    /// One cause only, such as unknown_member
+    /// One cause only, such as `unknown_member`
     #[arg(long)]
     cause: Option<String>,
 

@@ -5,6 +5,7 @@
 mod account;
 mod append_only;
 mod applying;
+mod dead_letters;
 mod feed;
 mod histories;
 mod model;

@@ -137,9 +137,9 @@ async fn entries_of_events_that_are_not_to_be_attempted_are_acknowledged_and_cou
 
     let mut ringer = world.ringer();
     let forged = [Uuid::from_u128(1), Uuid::from_u128(2)];
-    let named: Vec<Uuid> = sales.iter().map(|sale| sale.id).chain(forged).collect();
+    let entries: Vec<Uuid> = sales.iter().map(|sale| sale.id).chain(forged).collect();
     let settled_before = metric(&worker, "lineage_events_skipped_total", "settled_before").await;
-    ringer.publish(&named).await.unwrap();
+    ringer.publish(&entries).await.unwrap();
     while ringer.length().await.unwrap() > 0 {
         tokio::time::sleep(std::time::Duration::from_millis(20)).await;
     }

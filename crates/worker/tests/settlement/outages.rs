@@ -11,7 +11,7 @@ use crate::forwarder::{Doing, Forwarder};
 use crate::network::{Dice, LADDER, LedgerRow, Model, PLAN, count, ledger, new_sale, post};
 
 /// How long a test waits for what should take seconds.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// A worker whose PostgreSQL and Redis stand behind forwarders.
 struct Remote {
@@ -23,7 +23,7 @@ struct Remote {
 impl Remote {
     async fn start(world: &World, arguments: &[&str]) -> Self {
         let database_url = world.database_url().expose_secret().to_owned();
-        let redis_url = std::env::var("REDIS_URL").unwrap();
+        let redis_url = world.redis_url().expose_secret().to_owned();
         let postgresql = Forwarder::before(&database_url).await;
         let redis = Forwarder::before(&redis_url).await;
         let (database_url, redis_url) =
