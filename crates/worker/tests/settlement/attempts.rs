@@ -149,7 +149,8 @@ async fn entries_of_events_that_are_not_to_be_attempted_are_acknowledged_and_cou
         let label = format!("\"{why}\"");
         let before = if why == "settled_before" { settled_before } else { 0 };
         let counted = metric(&worker, "lineage_events_skipped_total", &label).await;
-        assert_eq!(counted, before + events, "{why}");
+        // More, if the acknowledgement was late and they were delivered again.
+        assert!(counted >= before + events, "{why}: {counted}");
     }
     let after: String = sqlx::query_scalar(as_they_are).fetch_one(&world.owner).await.unwrap();
     assert_eq!(after, before, "no attempt was made");
