@@ -19,7 +19,7 @@ use crate::group_commit;
 use crate::metrics::Metrics;
 use crate::problem::Problem;
 use crate::turns::Turns;
-use crate::{event_views, health, members, openapi, post_events, publisher};
+use crate::{dead_letters, event_views, health, members, openapi, post_events, publisher};
 
 /// Most bytes of a request's body. A thousand events with long names need about half of it; with
 /// lines or kept objects, fewer events fit.
@@ -59,8 +59,13 @@ pub(crate) fn router(app: App) -> Router {
         .route("/v1/members/{id}", change_state)
         .route("/v1/members/{id}/reward-split", change_split)
         .route_layer(needs(Scope::MembersWrite));
-    let administer =
-        Router::new().route("/v1/members/{id}/move", move_member).route_layer(needs(Scope::Admin));
+    let administer = Router::new()
+        .route("/v1/members/{id}/move", move_member)
+        .route("/v1/dead-letters", get(dead_letters::list))
+        .route("/v1/dead-letters/{event_id}", get(dead_letters::get))
+        .route("/v1/dead-letters/{event_id}/retry", post(dead_letters::acting::retry))
+        .route("/v1/dead-letters/{event_id}/discard", post(dead_letters::acting::discard))
+        .route_layer(needs(Scope::Admin));
     let read = Router::new()
         .route("/v1/events", get(event_views::find))
         .route("/v1/events/{id}", get(event_views::get))

@@ -93,6 +93,9 @@ pub(crate) struct FailureView {
     detail: String,
     attempts: i32,
     next_attempt_at: Option<DateTime<Utc>>,
+    /// Why an operator gave it up, the last time.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    discard_reason: Option<String>,
 }
 
 /// One ledger line.
@@ -221,6 +224,7 @@ impl EventView {
                 detail: failure.last_error,
                 attempts: failure.attempts,
                 next_attempt_at: failure.next_attempt_at,
+                discard_reason: failure.discard_reason,
             }),
             settled_at: event.settled_at,
             breakage: event.breakage,

@@ -7,6 +7,7 @@ mod actions;
 mod app;
 mod auth;
 mod config;
+mod dead_letters;
 mod event_requests;
 mod event_views;
 mod group_commit;

@@ -6,7 +6,8 @@ use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 use crate::connection::DatabaseArgs;
 use crate::{
-    actions, bench, demo, explain, keys, ledger, members, plan, programme, ranks, scenario, verify,
+    actions, bench, dead_letters, demo, explain, keys, ledger, members, plan, programme, ranks,
+    scenario, verify,
 };
 
 /// The operator's tool of Lineage: set up a programme, import its network, apply plans, and prove
@@ -75,6 +76,10 @@ pub(crate) enum Command {
     /// Export the commission ledger
     #[command(subcommand)]
     Ledger(ledger::Command),
+
+    /// List events that could not be settled; retry or discard them
+    #[command(subcommand)]
+    DeadLetters(dead_letters::Command),
 
     /// Say who got what for a sale, and why everybody else did not
     Explain(explain::Args),

@@ -4,6 +4,7 @@ mod actions;
 mod bench;
 mod cli;
 mod connection;
+mod dead_letters;
 mod demo;
 mod explain;
 mod failure;
@@ -51,6 +52,7 @@ async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Plan(command) => plan::run(command, database).await,
         Command::Scenario(command) => scenario::run(command),
         Command::Ledger(command) => ledger::run(command, database).await,
+        Command::DeadLetters(command) => dead_letters::run(command, database).await,
         Command::Explain(args) => explain::run(&args, database).await,
         Command::Verify(args) => verify::command(&args, database).await,
         Command::Bench(bench) => bench::run(bench, database).await,

@@ -18,8 +18,12 @@ pub static MIGRATIONS: Migrator = sqlx::migrate!("../../migrations");
 const STATEMENT_TIMEOUT: &str = "30s";
 /// How long to wait for a row or table lock.
 const LOCK_TIMEOUT: &str = "10s";
-/// How long a transaction may sit without a statement before the server ends it.
-const IDLE_IN_TRANSACTION_TIMEOUT: &str = "60s";
+/// How long a transaction of a server may sit without a statement before PostgreSQL ends it. Ours
+/// compute for milliseconds between two statements, so only a stopped process, or one whose machine
+/// is gone, sits for seconds; while it does, it shares the `history` lock and holds its claims, and
+/// changes of history wait for it, ten seconds at most. This is half of that. Whoever only was slow
+/// tries again: no attempt is counted.
+const IDLE_IN_TRANSACTION_TIMEOUT: &str = "5s";
 /// How long to wait for a free connection.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
 

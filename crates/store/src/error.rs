@@ -1,6 +1,10 @@
 //! One error type for everything that can go wrong outside the process. It keeps its source.
 
+mod kind;
+
 use thiserror::Error;
+
+pub use self::kind::ErrorKind;
 
 /// An error of PostgreSQL, of Redis, or of what they hold.
 #[derive(Debug, Error)]
@@ -41,16 +45,16 @@ impl StoreError {
         }
     }
 
-    /// Whether PostgreSQL objects to the data itself (SQLSTATE classes 22 and 23).
+    /// Whether PostgreSQL objects to the data itself.
     #[must_use]
     pub fn is_about_data(&self) -> bool {
-        self.sqlstate().is_some_and(|code| code.starts_with("22") || code.starts_with("23"))
+        self.kind() == ErrorKind::Data
     }
 
     /// Whether the same transaction may succeed when repeated: deadlock or serialization failure.
     #[must_use]
     pub fn is_transient_conflict(&self) -> bool {
-        self.sqlstate().is_some_and(|code| code == "40P01" || code == "40001")
+        self.kind() == ErrorKind::Conflict
     }
 
     /// Whether PostgreSQL could not be talked to at all.

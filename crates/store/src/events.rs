@@ -305,6 +305,15 @@ pub struct EventFailure {
     pub attempts: i32,
     /// When the next one is due.
     pub next_attempt_at: Option<DateTime<Utc>>,
+    /// Why it was discarded last.
+    pub discard_reason: Option<String>,
+}
+
+/// What an event is, in one word of the view `event_state`; `None`: there is no such event.
+pub async fn state(conn: &mut PgConnection, id: Uuid) -> Result<Option<String>, StoreError> {
+    let state =
+        sqlx::query_scalar!(r#"select state as "state!" from event_state where event_id = $1"#, id);
+    Ok(state.fetch_optional(conn).await?)
 }
 
 /// One event with its state.
@@ -313,7 +322,8 @@ pub async fn find(conn: &mut PgConnection, id: Uuid) -> Result<Option<EventDetai
         r#"
         select e.source, e.external_id, e.recorded_at, e.as_of, e.earned_period,
                s.state as "state!", s.cause as "cause?", s.last_error as "last_error?",
-               s.attempts as "attempts?", s.next_attempt_at, s.settled_at as "settled_at?",
+               s.attempts as "attempts?", s.next_attempt_at, s.discard_reason,
+               s.settled_at as "settled_at?",
                o.breakage as "breakage?"
           from events e
           join event_state s on s.event_id = e.id
@@ -332,9 +342,13 @@ pub async fn find(conn: &mut PgConnection, id: Uuid) -> Result<Option<EventDetai
     }
     let settled = row.settled_at.is_some();
     let failure = match (row.cause, row.last_error, row.attempts) {
-        (Some(cause), Some(last_error), Some(attempts)) if !settled => {
-            Some(EventFailure { cause, last_error, attempts, next_attempt_at: row.next_attempt_at })
-        }
+        (Some(cause), Some(last_error), Some(attempts)) if !settled => Some(EventFailure {
+            cause,
+            last_error,
+            attempts,
+            next_attempt_at: row.next_attempt_at,
+            discard_reason: row.discard_reason,
+        }),
         _ => None,
     };
     Ok(Some(EventDetail {

@@ -1,6 +1,6 @@
 //! Events that could not be settled so far: their causes, attempts, and what revives them.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use sqlx::PgConnection;
 use uuid::Uuid;
 
@@ -52,6 +52,26 @@ pub async fn record(conn: &mut PgConnection, failed: &FailedAttempt) -> Result<b
     Ok(done.rows_affected() == 1)
 }
 
+/// How many attempts at an event have failed, if it is to be attempted now: neither unknown nor
+/// settled, dead, discarded or not due. Reads nothing of the event's facts, which may be damaged.
+pub async fn attempts_if_due(
+    conn: &mut PgConnection,
+    event_id: Uuid,
+) -> Result<Option<i32>, StoreError> {
+    let attempts = sqlx::query_scalar!(
+        r#"
+        select coalesce(f.attempts, 0) as "attempts!"
+          from events e
+          left join event_failures f on f.event_id = e.id
+         where e.id = $1
+           and not exists (select from commission_outcomes o where o.event_id = e.id)
+           and (f.event_id is null or (f.state = 'retrying' and f.next_attempt_at <= now()))
+        "#,
+        event_id,
+    );
+    Ok(attempts.fetch_optional(conn).await?)
+}
+
 /// Forgets the failures of events that are settled now.
 pub async fn clear(conn: &mut PgConnection, event_ids: &[Uuid]) -> Result<(), StoreError> {
     sqlx::query!("delete from event_failures where event_id = any($1)", event_ids)
@@ -86,14 +106,23 @@ pub async fn revive_awaiting(
     Ok(revived)
 }
 
-/// Like [`revive_awaiting`], for every event whose member is enrolled by now: after an import, and
-/// from time to time, because an attempt may fail while the enrolment commits.
+/// Like [`revive_awaiting`], for every event whose member is enrolled by now: after an import.
 pub async fn revive_all_enrolled(conn: &mut PgConnection) -> Result<Vec<Uuid>, StoreError> {
+    revive_enrolled(conn, None).await
+}
+
+/// The same for events of which an attempt failed within `look_back` (`None`: ever). The sweep's,
+/// because an attempt may fail while the enrolment commits: neither sees the other.
+pub async fn revive_enrolled(
+    conn: &mut PgConnection,
+    look_back: Option<TimeDelta>,
+) -> Result<Vec<Uuid>, StoreError> {
     let revived = sqlx::query_scalar!(
         r#"
         update event_failures f
            set state = 'retrying', attempts = 1, next_attempt_at = now()
          where f.awaited_member_id is not null
+           and f.last_failed_at >= coalesce(now() - make_interval(secs => $1), '-infinity')
            and f.state <> 'discarded'
            and (f.state = 'dead' or f.next_attempt_at > now())
            and (exists (select from members m where m.id = f.awaited_member_id)
@@ -102,6 +131,7 @@ pub async fn revive_all_enrolled(conn: &mut PgConnection) -> Result<Vec<Uuid>, S
                             where r.id = f.awaited_member_id))
         returning f.event_id
         "#,
+        look_back.map(TimeDelta::as_seconds_f64),
     )
     .fetch_all(conn)
     .await?;

@@ -10,6 +10,7 @@ pub mod bench;
 pub mod changes;
 pub mod copy;
 pub mod database;
+pub mod dead_letters;
 pub mod enrolment;
 pub mod error;
 pub mod events;
@@ -32,5 +33,5 @@ pub mod testing;
 pub mod tree;
 pub mod tree_audit;
 
-pub use error::StoreError;
+pub use error::{ErrorKind, StoreError};
 pub use sqlx::{PgConnection, PgPool, PgTransaction};

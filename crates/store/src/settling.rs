@@ -12,12 +12,14 @@
 //! With `begin` and the shared `history` lock, which go together, and `commit` that makes seven
 //! round trips, six for few lines of the ledger.
 
+mod left_out;
 mod path;
 mod read;
 mod states;
 mod write;
 
+pub use left_out::{LeftOut, left_out};
 pub use path::Walk;
 pub(crate) use read::stored_amount;
 pub use read::{Batch, Unsettled, read};
-pub use write::{LedgerLine, Outcome, claim, settled_among, write_lines};
+pub use write::{LedgerLine, Outcome, claim, write_lines};

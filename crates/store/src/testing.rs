@@ -45,7 +45,9 @@ impl World {
             .await
             .expect("create a database");
         let url = database::url_beside(&server, &name);
-        let owner = Access::with_own_login(url, "lineage-test").pool(8).expect("a pool");
+        // Tests hold transactions open, longer than a server may.
+        let owner = Access::with_own_login(url, "lineage-test").unlimited();
+        let owner = owner.pool(8).expect("a pool");
         database::migrate(&owner).await.expect("migrate");
         Self { owner, name, server, redis: environment("REDIS_URL") }
     }
@@ -60,6 +62,12 @@ impl World {
     #[must_use]
     pub fn database_url(&self) -> SecretString {
         database::url_beside(&self.server, &self.name)
+    }
+
+    /// The URL of the Redis that has this world's streams, among others.
+    #[must_use]
+    pub fn redis_url(&self) -> SecretString {
+        self.redis.clone()
     }
 
     /// A pool with a binary's rights.

@@ -8,6 +8,7 @@ use secrecy::SecretString;
 use tracing_subscriber::filter::Targets;
 use uuid::Uuid;
 
+use crate::policy::Schedule;
 use crate::telemetry::LogFormat;
 
 /// Settles events: reads their ids from Redis Streams, looks up each seller's upline once, and
@@ -52,7 +53,7 @@ pub(crate) struct Config {
     #[arg(long, env = "LINEAGE_STREAM_PREFIX", default_value = "lineage")]
     pub(crate) stream_prefix: String,
 
-    /// Where to serve /healthz and /metrics; port 0 picks one and prints it
+    /// Where to serve /healthz, /readyz and /metrics; port 0 picks one and prints it
     #[arg(long, env = "LINEAGE_WORKER_METRICS_LISTEN", default_value = "127.0.0.1:9465")]
     pub(crate) metrics_listen: SocketAddr,
 
@@ -79,6 +80,22 @@ pub(crate) struct Config {
     /// Seconds between sweeps for forgotten events and due retries
     #[arg(long, env = "LINEAGE_WORKER_SWEEP_EVERY", default_value = "5", value_parser = seconds)]
     pub(crate) sweep_every: Duration,
+
+    /// Seconds to wait after the first, second, third … failed attempt at one event, 0 to 20 of them;
+    /// the failure after the last wait makes it a dead letter. Empty: the first failure does. What
+    /// repairs a cause, and `lineage dead-letters retry`, make an event due at once
+    #[arg(
+        long,
+        env = "LINEAGE_WORKER_RETRY_AFTER",
+        value_name = "SECONDS,…",
+        default_value = "30,120,600"
+    )]
+    pub(crate) retry_after: Schedule,
+
+    /// Seconds without a turn after which a loop counts as stuck and /healthz answers 503, so that
+    /// the supervisor restarts the process; longer than the longest transaction
+    #[arg(long, env = "LINEAGE_WORKER_STUCK_AFTER", default_value = "120", value_parser = seconds)]
+    pub(crate) stuck_after: Duration,
 
     /// Which log lines are written: a level, or levels by target, such as info,sqlx=warn
     #[arg(long, env = "RUST_LOG", default_value = "info")]

@@ -2,20 +2,17 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::time::Duration;
 
-use store::locks::jitter;
 use store::stream::{Consumer, Doorbell, Entry, Ringer, is_group_missing};
 use store::{PgPool, StoreError};
 use tokio::sync::watch;
 use uuid::Uuid;
 
+use crate::back_off::BackOff;
+use crate::health::Pulse;
 use crate::metrics::Metrics;
-use crate::policy::{Remedy, remedy};
+use crate::policy::{Remedy, Schedule, remedy};
 use crate::settle::{self, Report, RuleCache};
-
-const BACK_OFF_FIRST: Duration = Duration::from_millis(100);
-const BACK_OFF_MAX: Duration = Duration::from_secs(5);
 
 /// What every task of the process shares.
 #[derive(Clone)]
@@ -24,33 +21,7 @@ pub(crate) struct Worker {
     pub(crate) doorbell: Doorbell,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) batch: u16,
-}
-
-/// Waits longer after each failure in a row, with jitter.
-pub(crate) struct BackOff(Duration);
-
-impl BackOff {
-    pub(crate) fn new() -> Self {
-        Self(BACK_OFF_FIRST)
-    }
-
-    pub(crate) fn reset(&mut self) {
-        self.0 = BACK_OFF_FIRST;
-    }
-
-    /// Waits, but not past the beginning of a stop.
-    pub(crate) async fn wait(&mut self, stopping: &mut watch::Receiver<bool>) {
-        pause(jitter(self.0), stopping).await;
-        self.0 = (self.0 * 2).min(BACK_OFF_MAX);
-    }
-}
-
-/// Waits for a time, or until a stop begins. Nothing but the wait is cut short.
-pub(crate) async fn pause(time: Duration, stopping: &mut watch::Receiver<bool>) {
-    tokio::select! {
-        () = tokio::time::sleep(time) => {}
-        _ = stopping.wait_for(|stop| *stop) => {}
-    }
+    pub(crate) schedule: Schedule,
 }
 
 /// Settles what entries name, with its own cache of rules.
@@ -58,12 +29,13 @@ pub(crate) struct Settler {
     worker: Worker,
     ringer: Ringer,
     rules: RuleCache,
+    pulse: Pulse,
 }
 
 impl Settler {
-    pub(crate) fn new(worker: Worker) -> Result<Self, StoreError> {
+    pub(crate) fn new(worker: Worker, pulse: Pulse) -> Result<Self, StoreError> {
         let ringer = worker.doorbell.connect()?;
-        Ok(Self { worker, ringer, rules: RuleCache::default() })
+        Ok(Self { worker, ringer, rules: RuleCache::default(), pulse })
     }
 
     pub(crate) fn ringer(&mut self) -> &mut Ringer {
@@ -86,6 +58,7 @@ impl Settler {
         match self.ringer.finish(&announced, &entry_ids).await {
             Ok(()) => true,
             Err(error) => {
+                metrics.error_met(error.kind(), &error);
                 tracing::warn!(%error, entries = entry_ids.len(), "cannot acknowledge; will again");
                 false
             }
@@ -101,41 +74,49 @@ impl Settler {
     ) -> Option<Vec<Uuid>> {
         let mut announced = Vec::with_capacity(event_ids.len());
         let mut todo: Vec<&[Uuid]> = vec![event_ids];
-        let mut back_off = BackOff::new();
+        let mut outage = BackOff::of_outages();
+        let mut conflict = BackOff::of_conflicts();
         while let Some(batch) = todo.pop() {
             if batch.is_empty() {
                 continue;
             }
-            let Worker { pool, metrics, .. } = &self.worker;
-            let error = match settle::settle(pool, &mut self.rules, batch, metrics).await {
+            self.pulse.beat();
+            let Worker { pool, metrics, schedule, .. } = &self.worker;
+            let settled = settle::settle(pool, &mut self.rules, batch, schedule, metrics).await;
+            let error = match settled {
                 Ok(report) => {
                     self.account(report, &mut announced);
+                    (outage, conflict) = (BackOff::of_outages(), BackOff::of_conflicts());
                     continue;
                 }
                 Err(error) => error,
             };
+            metrics.error_met(error.kind(), &error);
             match remedy(&error) {
-                Remedy::Halve if batch.len() > 1 => {
+                Remedy::Halve(_) if batch.len() > 1 => {
                     let (first, second) = batch.split_at(batch.len() / 2);
                     todo.extend([second, first]);
                 }
-                Remedy::Halve => match settle::reject(pool, batch[0], &error).await {
-                    Ok(report) => self.account(report, &mut announced),
-                    Err(error) => {
-                        tracing::warn!(%error, "cannot record a refused event; trying again");
-                        todo.push(batch);
-                        back_off.wait(stopping).await;
+                Remedy::Halve(cause) => {
+                    match settle::reject(pool, batch[0], cause, &error, schedule).await {
+                        Ok(report) => self.account(report, &mut announced),
+                        Err(error) => {
+                            metrics.error_met(error.kind(), &error);
+                            tracing::warn!(%error, "cannot record a refused event; trying again");
+                            todo.push(batch);
+                            outage.wait(stopping).await;
+                        }
                     }
-                },
+                }
                 Remedy::Repeat => {
                     metrics.transaction_repeated();
                     todo.push(batch);
-                    tokio::time::sleep(jitter(Duration::from_millis(5))).await;
+                    conflict.wait(stopping).await;
                 }
                 Remedy::BackOff => {
                     tracing::warn!(%error, events = batch.len(), "cannot settle; waiting");
                     todo.push(batch);
-                    back_off.wait(stopping).await;
+                    outage.wait(stopping).await;
                 }
             }
             if *stopping.borrow() && !todo.is_empty() {
@@ -156,33 +137,41 @@ impl Settler {
 pub(crate) struct ConsumeLoop {
     worker: Worker,
     name: String,
+    pulse: Pulse,
     stopping: watch::Receiver<bool>,
 }
 
 impl ConsumeLoop {
-    pub(crate) fn new(worker: Worker, name: String, stopping: watch::Receiver<bool>) -> Self {
-        Self { worker, name, stopping }
+    pub(crate) fn new(
+        worker: Worker,
+        name: String,
+        pulse: Pulse,
+        stopping: watch::Receiver<bool>,
+    ) -> Self {
+        Self { worker, name, pulse, stopping }
     }
 
     /// Runs until a stop begins. A read is never cut short, because Redis would hand the next
     /// entry to nobody: a stop is noticed between reads.
     pub(crate) async fn run(mut self) {
-        let mut settler = match Settler::new(self.worker.clone()) {
+        let mut settler = match Settler::new(self.worker.clone(), self.pulse.clone()) {
             Ok(settler) => settler,
             Err(error) => return tracing::error!(%error, "cannot use Redis"),
         };
-        let mut back_off = BackOff::new();
+        let mut back_off = BackOff::of_outages();
         while !*self.stopping.borrow() {
-            match self.consume(&mut settler, &mut back_off).await {
-                Ok(()) => {}
-                Err(error) if is_group_missing(&error) => {
+            self.pulse.beat();
+            let Err(error) = self.consume(&mut settler, &mut back_off).await else { continue };
+            self.worker.metrics.error_met(error.kind(), &error);
+            match error {
+                error if is_group_missing(&error) => {
                     tracing::warn!("Redis has no consumer group; making it");
                     if let Err(error) = settler.ringer().ensure_group().await {
                         tracing::warn!(%error, "cannot make the consumer group; waiting");
                     }
                     back_off.wait(&mut self.stopping).await;
                 }
-                Err(error) => {
+                error => {
                     tracing::warn!(%error, "cannot read the stream; waiting");
                     back_off.wait(&mut self.stopping).await;
                 }
@@ -205,17 +194,20 @@ impl ConsumeLoop {
         let count = usize::from(self.worker.batch);
         let mut holds_entries = true;
         while !*self.stopping.borrow() {
+            self.pulse.beat();
             let entries = if holds_entries {
                 consumer.read_own_pending(count).await?
             } else {
                 consumer.read_new(count).await?
             };
-            back_off.reset();
             if entries.is_empty() {
+                back_off.reset();
                 holds_entries = false;
                 continue;
             }
-            if !settler.process(&entries, &mut self.stopping).await {
+            if settler.process(&entries, &mut self.stopping).await {
+                back_off.reset();
+            } else {
                 holds_entries = true;
                 back_off.wait(&mut self.stopping).await;
             }

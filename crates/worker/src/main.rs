@@ -3,11 +3,14 @@
 //! Stateless: any number of workers share the work with no coordination, and killing one at any
 //! instruction is a normal event.
 
+mod back_off;
 mod config;
 mod consume;
+mod health;
 mod metrics;
 mod policy;
 mod reclaim;
+mod serve;
 mod settle;
 mod sweep;
 mod telemetry;
@@ -24,10 +27,12 @@ use tokio::task::JoinSet;
 
 use crate::config::Config;
 use crate::consume::{ConsumeLoop, Worker};
+use crate::health::Health;
 use crate::metrics::Metrics;
 
-/// Connections beyond those of the loops: reclaim, and sweep.
-const EXTRA_CONNECTIONS: u32 = 2;
+/// Connections beyond those of the loops: reclaim, sweep, and the question whether PostgreSQL is
+/// there.
+const EXTRA_CONNECTIONS: u32 = 3;
 
 fn main() -> anyhow::Result<()> {
     let config = Config::parse();
@@ -52,18 +57,29 @@ async fn run(config: Config) -> anyhow::Result<()> {
     .context("DATABASE_URL is not usable")?;
     let doorbell = Doorbell::new(&config.redis_url, &config.stream_prefix)
         .context("REDIS_URL is not usable")?;
-    let worker = Worker { pool, doorbell, metrics: Arc::clone(&metrics), batch: config.batch };
+    let probe = doorbell.connect().context("REDIS_URL is not usable")?;
+    let health = Arc::new(Health::new(config.stuck_after));
+    let worker = Worker {
+        pool: pool.clone(),
+        doorbell,
+        metrics: Arc::clone(&metrics),
+        batch: config.batch,
+        schedule: config.retry_after,
+    };
 
-    let metrics_at = metrics::serve(config.metrics_listen, metrics).await?;
-    announce(metrics_at)?;
+    let at = config.metrics_listen;
+    announce(serve::serve(at, metrics, Arc::clone(&health), pool.clone()).await?)?;
 
     let (stop, stopping) = watch::channel(false);
     let name = config::consumer_name();
     let mut tasks = JoinSet::new();
     for number in 0..config.connections {
         let consumer = format!("{name}-{number}");
-        tasks.spawn(ConsumeLoop::new(worker.clone(), consumer, stopping.clone()).run());
+        let pulse = health.watch(format!("consume loop {number}"));
+        tasks.spawn(ConsumeLoop::new(worker.clone(), consumer, pulse, stopping.clone()).run());
     }
+    tasks.spawn(Arc::clone(&health).probe_postgresql(pool, stopping.clone()));
+    tasks.spawn(health.probe_redis(probe, stopping.clone()));
     let reclaimer = format!("{name}-reclaim");
     let held_for = config.reclaim_after;
     tasks.spawn(reclaim::run(worker.clone(), reclaimer, held_for, stopping.clone()));

@@ -1,22 +1,19 @@
 //! What Prometheus sees of a worker. Every metric is declared once; its text is its help.
 
-use std::net::SocketAddr;
-use std::sync::Arc;
+mod servers;
+
 use std::time::Instant;
 
-use anyhow::Context as _;
-use axum::Router;
-use axum::http::header::CONTENT_TYPE;
-use axum::response::IntoResponse;
-use axum::routing::get;
 use chrono::TimeDelta;
 use prometheus::{
     Encoder as _, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge,
     IntGaugeVec, Opts, Registry, TextEncoder,
 };
 use store::failures::FailureCounts;
+use store::{ErrorKind, PgPool};
 
-use crate::settle::Report;
+use self::servers::Servers;
+use crate::settle::{Report, Skipped};
 
 /// A part of settling one batch.
 #[derive(Clone, Copy)]
@@ -45,6 +42,7 @@ pub(crate) struct Metrics {
     failures: IntGaugeVec,
     oldest_unsettled: IntGauge,
     swept: IntCounterVec,
+    servers: Servers,
 }
 
 impl Metrics {
@@ -84,8 +82,8 @@ impl Metrics {
             )?,
             skipped: counters(
                 "lineage_events_skipped_total",
-                "Deliveries that needed no settling: settled before, or not to be attempted \
-                 (unknown to PostgreSQL, dead, or not due).",
+                "Deliveries that needed no settling: settled before, dead, discarded, not due, or \
+                 unknown to PostgreSQL (forged, or Redis ahead of it after a failover).",
                 "why",
             )?,
             entries: counters(
@@ -145,6 +143,7 @@ impl Metrics {
                 "Events that the sweep published again: forgotten, or due for a retry.",
                 "why",
             )?,
+            servers: Servers::new(&registry)?,
             registry,
         })
     }
@@ -187,7 +186,12 @@ impl Metrics {
         }
         let before = report.settled_before.len() as u64;
         self.skipped.with_label_values(&["settled_before"]).inc_by(before);
-        self.skipped.with_label_values(&["not_to_attempt"]).inc_by(report.skipped as u64);
+        let Skipped { unknown, dead, discarded, not_due } = report.skipped;
+        for (why, events) in
+            [("unknown", unknown), ("dead", dead), ("discarded", discarded), ("not_due", not_due)]
+        {
+            self.skipped.with_label_values(&[why]).inc_by(events as u64);
+        }
         for (cause, dead) in &report.failed {
             let counter = if *dead { &self.dead_lettered } else { &self.retried };
             counter.with_label_values(&[cause.name()]).inc();
@@ -213,7 +217,16 @@ impl Metrics {
         self.swept.with_label_values(&["due"]).inc_by(due as u64);
     }
 
-    fn render(&self) -> Result<Vec<u8>, prometheus::Error> {
+    /// Counts an error of PostgreSQL or Redis where it is handled.
+    pub(crate) fn error_met(&self, kind: ErrorKind, error: &dyn std::fmt::Display) {
+        self.servers.error_met(kind);
+        if kind == ErrorKind::Unclassified {
+            tracing::error!(%error, "an error of no known kind; please report it");
+        }
+    }
+
+    pub(crate) fn render(&self, pool: &PgPool) -> Result<Vec<u8>, prometheus::Error> {
+        self.servers.look_at(pool);
         let mut text = Vec::new();
         TextEncoder::new().encode(&self.registry.gather(), &mut text)?;
         Ok(text)
@@ -226,30 +239,4 @@ fn registered<T: prometheus::core::Collector + Clone + 'static>(
 ) -> Result<T, prometheus::Error> {
     registry.register(Box::new(metric.clone()))?;
     Ok(metric)
-}
-
-/// Serves `/metrics` and `/healthz` in the background; returns where.
-pub(crate) async fn serve(at: SocketAddr, metrics: Arc<Metrics>) -> anyhow::Result<SocketAddr> {
-    let listener = tokio::net::TcpListener::bind(at)
-        .await
-        .with_context(|| format!("cannot listen on {at} (--metrics-listen)"))?;
-    let bound = listener.local_addr()?;
-    let app = Router::new().route("/healthz", get(|| async { "ok\n" })).route(
-        "/metrics",
-        get(move || async move {
-            match metrics.render() {
-                Ok(text) => ([(CONTENT_TYPE, "text/plain; version=0.0.4")], text).into_response(),
-                Err(error) => {
-                    tracing::error!(%error, "cannot render metrics");
-                    axum::http::StatusCode::INTERNAL_SERVER_ERROR.into_response()
-                }
-            }
-        }),
-    );
-    tokio::spawn(async move {
-        if let Err(error) = axum::serve(listener, app).await {
-            tracing::error!(%error, "metrics are no longer served");
-        }
-    });
-    Ok(bound)
 }

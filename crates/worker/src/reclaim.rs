@@ -5,7 +5,9 @@ use std::time::Duration;
 use store::StoreError;
 use tokio::sync::watch;
 
-use crate::consume::{Settler, Worker, pause};
+use crate::back_off::{BackOff, pause};
+use crate::consume::{Settler, Worker};
+use crate::health::Pulse;
 
 /// How long a consumer must be silent before it is removed from the group. A live one reads every
 /// two seconds.
@@ -18,15 +20,23 @@ pub(crate) async fn run(
     held_for: Duration,
     mut stopping: watch::Receiver<bool>,
 ) {
-    let mut settler = match Settler::new(worker.clone()) {
+    let mut settler = match Settler::new(worker.clone(), Pulse::new()) {
         Ok(settler) => settler,
         Err(error) => return tracing::error!(%error, "cannot use Redis"),
     };
+    let mut back_off = BackOff::of_outages();
     while !*stopping.borrow() {
-        if let Err(error) = pass(&mut settler, &worker, &name, held_for, &mut stopping).await {
-            tracing::warn!(%error, "cannot take over entries of dead workers; trying again later");
+        match pass(&mut settler, &worker, &name, held_for, &mut stopping).await {
+            Ok(()) => {
+                back_off.reset();
+                pause(held_for / 2, &mut stopping).await;
+            }
+            Err(error) => {
+                worker.metrics.error_met(error.kind(), &error);
+                tracing::warn!(%error, "cannot take over entries of dead workers; waiting");
+                back_off.wait(&mut stopping).await;
+            }
         }
-        pause(held_for / 2, &mut stopping).await;
     }
     if let Err(error) = settler.ringer().leave(&name).await {
         tracing::warn!(%error, consumer = name, "cannot leave the consumer group");

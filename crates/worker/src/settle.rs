@@ -9,15 +9,14 @@ use std::time::Instant;
 
 use chrono::TimeDelta;
 use domain::rule_book::RuleBook;
-use domain::rule_set::Reads;
 use store::failures::{self, FailedAttempt};
 use store::locks;
-use store::settling::{self, LedgerLine, Outcome, Unsettled, Walk};
+use store::settling::{self, LedgerLine, LeftOut, Outcome, Unsettled, Walk};
 use store::{PgConnection, PgPool, StoreError, plans};
 use uuid::Uuid;
 
 use crate::metrics::{Metrics, Stage};
-use crate::policy::Cause;
+use crate::policy::{Cause, Schedule, SettleError};
 
 /// The rules as last read. Reloaded when their generation moves.
 #[derive(Default)]
@@ -41,12 +40,32 @@ pub(crate) struct Report {
     pub(crate) settled: Vec<Uuid>,
     /// Settled before; announced again.
     pub(crate) settled_before: Vec<Uuid>,
-    /// Neither settled nor to be attempted: unknown to PostgreSQL, dead, or not due.
-    pub(crate) skipped: usize,
+    /// Neither settled nor to be attempted.
+    pub(crate) skipped: Skipped,
     /// Attempts that failed, by cause, and whether each is now a dead letter.
     pub(crate) failed: Vec<(Cause, bool)>,
     /// Ledger lines written.
     pub(crate) lines: u64,
+}
+
+/// How many events entries named in vain.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Skipped {
+    /// PostgreSQL does not know them.
+    pub(crate) unknown: usize,
+    /// Given up until somebody looks.
+    pub(crate) dead: usize,
+    /// Given up for good.
+    pub(crate) discarded: usize,
+    /// Their next attempt is not due.
+    pub(crate) not_due: usize,
+}
+
+impl From<&LeftOut> for Skipped {
+    fn from(left_out: &LeftOut) -> Self {
+        let LeftOut { unknown, dead, discarded, not_due, .. } = *left_out;
+        Self { unknown, dead, discarded, not_due }
+    }
 }
 
 /// Settles distinct events in one transaction.
@@ -54,14 +73,15 @@ pub(crate) async fn settle(
     pool: &PgPool,
     rules: &mut RuleCache,
     event_ids: &[Uuid],
+    schedule: &Schedule,
     metrics: &Metrics,
-) -> Result<Report, StoreError> {
+) -> Result<Report, SettleError> {
     let begun = Instant::now();
     let mut tx = locks::begin_sharing_history(pool).await?;
     let mut batch = settling::read(&mut tx, event_ids, rules.book.reads()).await?;
     if !batch.events.is_empty() && batch.generation != rules.generation {
         // Rules cannot move on while we share the lock: once is enough.
-        rules.reload(&mut tx).await?;
+        rules.reload(&mut tx).await.map_err(SettleError::Rules)?;
         batch = settling::read(&mut tx, event_ids, rules.book.reads()).await?;
     }
     let read = Instant::now();
@@ -71,7 +91,7 @@ pub(crate) async fn settle(
     let mut failed = Vec::new();
     let mut retried = Vec::new();
     for event in &mut batch.events {
-        match compute(event, &rules.book) {
+        match compute(event, &rules.book, schedule) {
             Ok(outcome) => {
                 if event.attempts > 0 {
                     retried.push(event.sale.event_id);
@@ -107,12 +127,17 @@ pub(crate) async fn settle(
             .filter(|id| batch.events.iter().all(|event| event.sale.event_id != **id))
             .copied()
             .collect();
-        report.settled_before = settling::settled_among(&mut tx, &left_out).await?;
-        report.skipped = left_out.len() - report.settled_before.len();
+        let left_out = settling::left_out(&mut tx, &left_out).await?;
+        report.skipped = Skipped::from(&left_out);
+        if !left_out.settled_with_failure.is_empty() {
+            // An attempt of another worker failed while this event was settled: it is over.
+            failures::clear(&mut tx, &left_out.settled_with_failure).await?;
+        }
+        report.settled_before = left_out.settled;
     }
     let written = Instant::now();
     metrics.observe_stage(Stage::Write, computed, written);
-    tx.commit().await?;
+    tx.commit().await.map_err(StoreError::from)?;
     let committed = Instant::now();
     metrics.observe_stage(Stage::Commit, written, committed);
 
@@ -126,17 +151,19 @@ pub(crate) async fn settle(
     Ok(report)
 }
 
-/// Records that PostgreSQL refuses the outcome of this one event.
+/// Records that this one event cannot be read, or its outcome not be written. Reads nothing of its
+/// facts, which may be what is damaged.
 pub(crate) async fn reject(
     pool: &PgPool,
     event_id: Uuid,
-    error: &StoreError,
+    cause: Cause,
+    error: &SettleError,
+    schedule: &Schedule,
 ) -> Result<Report, StoreError> {
     let mut tx = pool.begin().await?;
-    let batch = settling::read(&mut tx, &[event_id], Reads::default()).await?;
     let mut report = Report::default();
-    if let Some(event) = batch.events.first() {
-        let (cause, attempt) = failure(event, Cause::RejectedByDatabase, error, None);
+    if let Some(attempts_before) = failures::attempts_if_due(&mut tx, event_id).await? {
+        let attempt = failed_attempt(event_id, attempts_before, cause, error, schedule);
         if failures::record(&mut tx, &attempt).await? {
             report.failed.push((cause, attempt.retry_after_seconds.is_none()));
         }
@@ -146,21 +173,28 @@ pub(crate) async fn reject(
 }
 
 /// The pure part: facts, inputs and rules to an outcome.
-fn compute(event: &mut Unsettled, book: &RuleBook) -> Result<Outcome, (Cause, FailedAttempt)> {
+fn compute(
+    event: &mut Unsettled,
+    book: &RuleBook,
+    schedule: &Schedule,
+) -> Result<Outcome, (Cause, FailedAttempt)> {
+    let (event_id, attempts) = (event.sale.event_id, event.attempts);
+    let failure = |cause: Cause, error: &dyn ToString| {
+        (cause, failed_attempt(event_id, attempts, cause, error, schedule))
+    };
     let mut inputs = match std::mem::replace(&mut event.walk, Walk::NotEnrolled) {
         Walk::Found(inputs) => inputs,
         Walk::NotEnrolled => {
             let member = event.credited_member_id;
             let error = format!("member {member} is not enrolled");
-            return Err(failure(event, Cause::UnknownMember, &error, Some(member)));
+            let (cause, attempt) = failure(Cause::UnknownMember, &error);
+            return Err((cause, FailedAttempt { awaited_member_id: Some(member), ..attempt }));
         }
-        Walk::Damaged(error) => return Err(failure(event, Cause::DamagedTree, &error, None)),
+        Walk::Damaged(error) => return Err(failure(Cause::DamagedTree, &error)),
     };
-    let version = book
-        .version_for(&event.sale)
-        .map_err(|error| failure(event, Cause::NoPlan, &error, None))?;
+    let version = book.version_for(&event.sale).map_err(|error| failure(Cause::NoPlan, &error))?;
     let settlement = domain::settle::settle(&event.sale, &inputs, &version.rule_set)
-        .map_err(|error| failure(event, Cause::from(&error), &error, None))?;
+        .map_err(|error| failure(Cause::from(&error), &error))?;
     inputs.keep_read(settlement.visited(), version.rule_set.reads().joined_at);
     let earned_period = event.sale.earned_period.first_day();
     let lines = settlement.lines.into_iter().map(|line| LedgerLine {
@@ -180,19 +214,20 @@ fn compute(event: &mut Unsettled, book: &RuleBook) -> Result<Outcome, (Cause, Fa
     })
 }
 
-fn failure(
-    event: &Unsettled,
+fn failed_attempt(
+    event_id: Uuid,
+    attempts_before: i32,
     cause: Cause,
     error: &dyn ToString,
-    awaited_member_id: Option<Uuid>,
-) -> (Cause, FailedAttempt) {
-    let attempt = FailedAttempt {
-        event_id: event.sale.event_id,
-        attempts_before: event.attempts,
+    schedule: &Schedule,
+) -> FailedAttempt {
+    let wait = cause.retry_after(attempts_before, schedule);
+    FailedAttempt {
+        event_id,
+        attempts_before,
         cause: cause.name(),
         error: error.to_string(),
-        awaited_member_id,
-        retry_after_seconds: cause.retry_after(event.attempts).map(|wait| wait.as_secs_f64()),
-    };
-    (cause, attempt)
+        awaited_member_id: None,
+        retry_after_seconds: wait.map(|wait| wait.as_secs_f64()),
+    }
 }

@@ -10,7 +10,8 @@ use store::stream::Ringer;
 use store::{PgConnection, StoreError, events, programme, sweep};
 use tokio::sync::watch;
 
-use crate::consume::{Worker, pause};
+use crate::back_off::{BackOff, pause};
+use crate::consume::Worker;
 
 /// Most events published again in a pass.
 const REPUBLISH_MAX: i64 = 1_000;
@@ -25,6 +26,8 @@ const DAY_EVERY: Duration = Duration::from_mins(10);
 const FULL_EVERY: Duration = Duration::from_hours(24);
 /// How many periods ahead the ledger has partitions.
 const PERIODS_AHEAD: usize = 2;
+/// The pause after a pass that found more than it may publish.
+const MORE_SOON: Duration = Duration::from_secs(1);
 
 /// Sweeps until a stop begins. Of all processes one at a time has the turn.
 pub(crate) async fn run(worker: Worker, every: Duration, mut stopping: watch::Receiver<bool>) {
@@ -33,11 +36,20 @@ pub(crate) async fn run(worker: Worker, every: Duration, mut stopping: watch::Re
         Err(error) => return tracing::error!(%error, "cannot use Redis"),
     };
     let mut schedule = Schedule::default();
+    let mut back_off = BackOff::of_outages();
     while !*stopping.borrow() {
-        if let Err(error) = pass(&worker, &mut ringer, &mut schedule).await {
-            tracing::warn!(%error, "the sweep failed; trying again later");
+        match pass(&worker, &mut ringer, &mut schedule).await {
+            Ok(complete) => {
+                back_off.reset();
+                let every = if complete { every } else { every.min(MORE_SOON) };
+                pause(every, &mut stopping).await;
+            }
+            Err(error) => {
+                worker.metrics.error_met(error.kind(), &error);
+                tracing::warn!(%error, "the sweep failed; waiting");
+                back_off.wait(&mut stopping).await;
+            }
         }
-        pause(every, &mut stopping).await;
     }
 }
 
@@ -79,28 +91,32 @@ impl Schedule {
     }
 }
 
+/// One pass; `false`: it found more than it may publish.
 async fn pass(
     worker: &Worker,
     ringer: &mut Ringer,
     schedule: &mut Schedule,
-) -> Result<(), StoreError> {
+) -> Result<bool, StoreError> {
     let metrics = &worker.metrics;
-    let mut tx = worker.pool.begin().await?;
-    metrics.failures(&failures::counts(&mut tx).await?);
+    // Before the transaction: PostgreSQL ends one that waits for Redis.
     let backlog = ringer.length().await?;
     metrics.stream(backlog, ringer.pending().await?);
+    ringer.ensure_group().await?;
+    let reach = schedule.next();
+    let look_back = match reach {
+        Reach::Short => Some(LOOK_BACK_SHORT),
+        Reach::Day => Some(LOOK_BACK_DAY),
+        Reach::Everything => None,
+    };
+    let is_short = backlog <= STREAM_SHORT;
+    if is_short {
+        prepare(worker, reach).await?;
+    }
+    let mut complete = true;
+    let mut tx = worker.pool.begin().await?;
+    metrics.failures(&failures::counts(&mut tx).await?);
     let its_our_turn = sweep::try_turn(&mut tx).await?;
-    if its_our_turn && backlog <= STREAM_SHORT {
-        let reach = schedule.next();
-        if reach != Reach::Short {
-            failures::revive_all_enrolled(&mut tx).await?;
-            make_partitions_ahead(&mut tx).await?;
-        }
-        let look_back = match reach {
-            Reach::Short => Some(LOOK_BACK_SHORT),
-            Reach::Day => Some(LOOK_BACK_DAY),
-            Reach::Everything => None,
-        };
+    if its_our_turn && is_short {
         let found = sweep::forgotten(&mut tx, look_back, REPUBLISH_MAX).await?;
         let oldest = match found.oldest {
             Some(oldest) => events::clock(&mut tx).await? - oldest,
@@ -108,17 +124,35 @@ async fn pass(
         };
         metrics.oldest_unsettled(oldest);
         let due = sweep::due_retries(&mut tx, REPUBLISH_MAX).await?;
-        ringer.ensure_group().await?;
         ringer.publish(&found.event_ids).await?;
         ringer.publish(&due).await?;
         metrics.swept(found.event_ids.len(), due.len());
         if !found.event_ids.is_empty() {
             tracing::info!(events = found.event_ids.len(), "published forgotten events again");
         }
-        let complete = found.event_ids.len() < usize::try_from(REPUBLISH_MAX).unwrap_or(0);
-        schedule.done(reach, complete);
+        let is_all = |events: usize| events < usize::try_from(REPUBLISH_MAX).unwrap_or(0);
+        schedule.done(reach, is_all(found.event_ids.len()));
+        complete = is_all(found.event_ids.len()) && is_all(due.len());
     } else if !its_our_turn {
         metrics.oldest_unsettled(TimeDelta::zero());
+    }
+    tx.commit().await?;
+    Ok(complete)
+}
+
+/// What is committed before anything is published, so that whoever hears of it finds it so: events
+/// whose member was enrolled while an attempt failed become due, and partitions are made.
+async fn prepare(worker: &Worker, reach: Reach) -> Result<(), StoreError> {
+    let mut tx = worker.pool.begin().await?;
+    if sweep::try_turn(&mut tx).await? {
+        let look_back = (reach == Reach::Short).then_some(LOOK_BACK_SHORT);
+        let revived = failures::revive_enrolled(&mut tx, look_back).await?;
+        if !revived.is_empty() {
+            tracing::info!(events = revived.len(), "their members are enrolled; trying again");
+        }
+        if reach != Reach::Short {
+            make_partitions_ahead(&mut tx).await?;
+        }
     }
     tx.commit().await?;
     Ok(())

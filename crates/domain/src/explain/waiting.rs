@@ -1,9 +1,9 @@
 //! Why an event is not settled, and what would repair that.
 
+use std::fmt::Display;
+
 use serde::Serialize;
 use uuid::Uuid;
-
-use crate::sale::SourceType;
 
 /// An event without an outcome.
 #[derive(Clone, Debug, Serialize)]
@@ -39,9 +39,10 @@ impl Waiting {
         }
     }
 
-    /// What would repair a failure. The causes are those of the worker's policy.
+    /// What would repair a failure of a sale of that kind (its source type). The causes are those of
+    /// the worker's policy.
     #[must_use]
-    pub fn remedy(cause: &str, kind: SourceType, member_id: Uuid) -> String {
+    pub fn remedy(cause: &str, kind: impl Display, member_id: Uuid) -> String {
         match cause {
             "unknown_member" => format!(
                 "Enrol the member, with POST /v1/members or `lineage members import`; that revives \
@@ -58,14 +59,23 @@ impl Waiting {
                                   (`lineage plan apply`); that revives the sale by itself."
                 .to_owned(),
             "damaged_tree" => {
-                "Run `lineage verify`: the tree above the seller contradicts itself.".to_owned()
+                "Run `lineage verify`: the tree above the seller contradicts itself. \
+                               Once that is mended, `lineage dead-letters retry`."
+                    .to_owned()
             }
-            "rejected_by_database" => {
-                "Look at the error: the database refuses this outcome.".to_owned()
+            "damaged_data" => {
+                "Look at the error: what is stored of the sale, or of those above the \
+                               seller, cannot be read, or a newer version wrote it. Run `lineage \
+                               verify`; once that is mended or the workers are up to date, \
+                               `lineage dead-letters retry`."
+                    .to_owned()
             }
-            "out_of_range" => {
-                "Nothing: the amounts are larger than the ledger can hold.".to_owned()
-            }
+            "rejected_by_database" => "Look at the error: the database refuses this outcome. Once \
+                                       that is mended, `lineage dead-letters retry`."
+                .to_owned(),
+            "out_of_range" => "Nothing: the amounts are larger than the ledger can hold. `lineage \
+                               dead-letters discard` with the reason, once the shop knows."
+                .to_owned(),
             other => format!("This version of lineage knows no remedy for {other:?}."),
         }
     }

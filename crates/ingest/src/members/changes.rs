@@ -115,7 +115,7 @@ impl Motive {
 }
 
 /// Checks a text that must tell an auditor something.
-fn check_words(field: &str, value: &str) -> Result<(), Problem> {
+pub(crate) fn check_words(field: &str, value: &str) -> Result<(), Problem> {
     members::check_text(field, value)?;
     if value.trim().is_empty() {
         return Err(Problem::invalid(format!("/{field}"), format!("{field} must not be blank")));

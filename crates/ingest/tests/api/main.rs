@@ -6,6 +6,7 @@ mod account;
 mod acting;
 mod bad_input;
 mod client;
+mod dead_letters;
 mod explaining;
 mod idempotency;
 mod members;

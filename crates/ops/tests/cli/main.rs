@@ -3,6 +3,7 @@
 
 mod acting;
 mod changing;
+mod dead_letters;
 mod explaining;
 mod forging;
 mod importing;

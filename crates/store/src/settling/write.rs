@@ -10,18 +10,6 @@ use uuid::Uuid;
 use crate::StoreError;
 use crate::copy::{Rows, copy_in};
 
-/// Which of these events are settled.
-pub async fn settled_among(
-    conn: &mut PgConnection,
-    event_ids: &[Uuid],
-) -> Result<Vec<Uuid>, StoreError> {
-    let settled = sqlx::query_scalar!(
-        "select event_id from commission_outcomes where event_id = any($1)",
-        event_ids
-    );
-    Ok(settled.fetch_all(conn).await?)
-}
-
 /// What one event was computed to, ready to be written.
 #[derive(Clone, Debug)]
 pub struct Outcome {

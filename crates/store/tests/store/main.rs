@@ -6,6 +6,7 @@ mod account;
 mod append_only;
 mod attacker;
 mod applying;
+mod dead_letters;
 mod feed;
 mod histories;
 mod model;

@@ -6,11 +6,14 @@
     reason = "small numbers, made up"
 )]
 
+mod attempts;
 mod batches;
 mod calculations;
 mod crowd;
 mod failures;
+mod forwarder;
 mod history;
 mod network;
+mod outages;
 mod recovery;
 mod rules;
