@@ -7,6 +7,7 @@ mod append_only;
 mod applying;
 mod feed;
 mod histories;
+mod keys;
 mod model;
 mod moving;
 mod races;

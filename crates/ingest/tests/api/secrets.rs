@@ -1,0 +1,396 @@
+//! No secret is written where others may read it, however much is logged.
+
+use std::fs::File;
+use std::io::{Read as _, Write as _};
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use reqwest::{Client, Url};
+use secrecy::ExposeSecret as _;
+use serde_json::json;
+use store::keys::rotation::{self, Rotation};
+use store::keys::{Scope, signing};
+use store::testing::World;
+
+use crate::client::{SELLER, sale};
+
+const IN_DATABASE_URL: &str = "pgpass-5e1f00aa";
+const IN_REDIS_URL: &str = "redispass-77c2d1b9";
+const UNREACHABLE: &str = "faraway-90ab33e7";
+const WRONG: &str = "wrongpass-c0ffee42";
+const MISTYPED: &str = "mistyped-1d2e3f4a";
+
+/// A process whose words are kept.
+struct Heard {
+    child: Child,
+    files: [PathBuf; 2],
+}
+
+impl Heard {
+    fn start(mut command: Command, directory: &Path, name: &str) -> Self {
+        let files = ["out", "err"].map(|kind| directory.join(format!("{name}.{kind}")));
+        command.stdin(Stdio::null());
+        command.stdout(File::create(&files[0]).unwrap()).stderr(File::create(&files[1]).unwrap());
+        Self { child: command.spawn().unwrap(), files }
+    }
+
+    fn said(&self) -> String {
+        self.files
+            .iter()
+            .map(|file| String::from_utf8_lossy(&std::fs::read(file).unwrap()).into_owned())
+            .collect()
+    }
+
+    /// Waits until it says something, and returns what follows to the end of the line.
+    async fn wait_for(&self, word: &str) -> String {
+        let begun = Instant::now();
+        loop {
+            let said = self.said();
+            if let Some((_, rest)) = said.split_once(word)
+                && let Some((line, _)) = rest.split_once('\n')
+            {
+                return line.to_owned();
+            }
+            assert!(begun.elapsed() < Duration::from_mins(1), "never {word:?} in:\n{said}");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
+    /// Stops it and returns all that it said.
+    fn stop(mut self) -> String {
+        let kill = format!("kill -TERM {}", self.child.id());
+        Command::new("sh").args(["-c", &kill]).status().unwrap();
+        self.child.wait().unwrap();
+        self.said()
+    }
+}
+
+impl Drop for Heard {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// A directory of this test's own; gone when dropped.
+struct Directory(PathBuf);
+
+impl Directory {
+    fn new(world: &World) -> Self {
+        let path = std::env::temp_dir().join(world.name());
+        std::fs::create_dir_all(&path).unwrap();
+        Self(path)
+    }
+}
+
+impl Drop for Directory {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+/// The world's database with a password, which the server does not ask for.
+fn with_password(world: &World) -> String {
+    let url = world.database_url().expose_secret().to_owned();
+    let joint = if url.contains('?') { '&' } else { '?' };
+    format!("{url}{joint}password={IN_DATABASE_URL}&sslpassword={MISTYPED}")
+}
+
+/// Something at whose door every password is wrong, as PostgreSQL says it.
+fn wrong_door() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let Ok(mut stream) = stream else { return };
+            let mut bytes = [0; 4096];
+            let _ = stream.set_read_timeout(Some(Duration::from_secs(5)));
+            // TLS is asked for first, by eight bytes: there is none.
+            if stream.read(&mut bytes).unwrap_or(0) == 8 {
+                let _ = stream.write_all(b"N");
+                let _ = stream.read(&mut bytes);
+            }
+            let _ = stream.write_all(b"R\0\0\0\x08\0\0\0\x03");
+            let _ = stream.read(&mut bytes);
+            let fields =
+                b"SFATAL\0VFATAL\0C28P01\0Mpassword authentication failed for user \"u\"\0\0";
+            let mut error = vec![b'E'];
+            error.extend(u32::try_from(fields.len() + 4).unwrap().to_be_bytes());
+            error.extend(fields);
+            let _ = stream.write_all(&error);
+        }
+    });
+    port
+}
+
+struct Searched {
+    secrets: Vec<(String, String)>,
+    found: Vec<String>,
+}
+
+impl Searched {
+    fn secret(&mut self, what: &str, secret: &str) {
+        self.secrets.push((what.to_owned(), secret.to_owned()));
+    }
+
+    fn search(&mut self, place: &str, text: &str) {
+        assert!(!text.is_empty(), "{place} says nothing: there is nothing to be searched");
+        for (what, secret) in &self.secrets {
+            if let Some(at) = text.find(secret.as_str()) {
+                let line = text[..at].rfind('\n').map_or(0, |end| end + 1);
+                let end = text[at..].find('\n').map_or(text.len(), |end| at + end);
+                self.found.push(format!("{what} in {place}: {}", &text[line..end]));
+            }
+        }
+    }
+}
+
+/// Searches also by everything that makes a working key, and how its requests are signed. Two keys, one
+/// rotated; the second one must sign.
+struct Secrets {
+    key: String,
+    rotated: String,
+    signing_key: String,
+    unknown: String,
+}
+
+impl Secrets {
+    async fn make(world: &World, searched: &mut Searched) -> Self {
+        let key = world.key(&Scope::ALL).await;
+        let signing_key = world.key(&Scope::ALL).await;
+        let mut tx = world.owner.begin().await.unwrap();
+        let rotation = Rotation { grace_hours: 1, drop: None };
+        let rotated = rotation::rotate(&mut tx, id(&key), rotation).await.unwrap().unwrap();
+        let signing = signing::make(&mut tx, id(&signing_key), false).await.unwrap().unwrap();
+        tx.commit().await.unwrap();
+        let rotated = rotated.key.expose_secret().to_owned();
+        let unknown = format!("lk_{:012x}_{:064x}", 0xabc_def, 0x1234_5678);
+        let signing = signing.secret.expose_secret().trim_start_matches("whsec_");
+        let bare = |key: &str| key.split('_').nth(2).unwrap().to_owned();
+        for (what, secret) in [
+            ("a key", bare(&key)),
+            ("a rotated key", bare(&rotated)),
+            ("a key that must sign", bare(&signing_key)),
+            ("an unknown key", bare(&unknown)),
+            ("a signing secret", signing.to_owned()),
+        ] {
+            searched.secret(what, &secret);
+        }
+        Self { key, rotated, signing_key, unknown }
+    }
+}
+
+fn id(key: &str) -> &str {
+    key.split('_').nth(1).unwrap()
+}
+
+/// A binary with these URLs, on free ports.
+fn command(world: &World, binary: &str, database: &str, redis: Option<&str>) -> Command {
+    let mut command = world.command(binary);
+    command.env("DATABASE_URL", database).env("RUST_LOG", "trace");
+    for listen in ["INGEST_LISTEN", "INGEST_METRICS_LISTEN", "WORKER_METRICS_LISTEN"] {
+        command.env(format!("LINEAGE_{listen}"), "127.0.0.1:0");
+    }
+    if let Some(redis) = redis {
+        command.env("REDIS_URL", redis);
+    }
+    command
+}
+
+async fn output(mut command: Command) -> Output {
+    tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap()
+}
+
+#[tokio::test]
+async fn no_secret_is_logged_at_any_level() {
+    let world = World::new().await;
+    let directory = Directory::new(&world);
+    let mut searched = Searched { secrets: Vec::new(), found: Vec::new() };
+    for (what, secret) in [
+        ("the database's password", IN_DATABASE_URL),
+        ("Redis's password", IN_REDIS_URL),
+        ("a password of a server that is away", UNREACHABLE),
+        ("a wrong password", WRONG),
+        ("the value of an unknown parameter", MISTYPED),
+    ] {
+        searched.secret(what, secret);
+    }
+    let secrets = Secrets::make(&world, &mut searched).await;
+    let url = with_password(&world);
+    let ingest = command(&world, "lineage-ingest", &url, None);
+    let ingest = Heard::start(ingest, &directory.0, "ingest");
+    let worker = command(&world, "lineage-worker", &url, None);
+    let worker = Heard::start(worker, &directory.0, "worker");
+    let listening = ingest.wait_for("listening on ").await;
+    let (api, metrics) = listening.split_once(", metrics on ").unwrap();
+    for (place, text) in requests(api, metrics, &secrets).await {
+        searched.search(&place, &text);
+    }
+    world.wait_until("a sale has failed", "select exists (select from event_failures)").await;
+    world.wait_until("uses are written", "select exists (select from api_key_uses)").await;
+    servers_that_are_away_or_refuse(&world, &directory, &secrets.key, &mut searched).await;
+    commands_that_cannot_go_on(&world, &mut searched).await;
+    commands_that_make_secrets(&world, &secrets, &mut searched).await;
+    for (name, process) in [("ingest", ingest), ("worker", worker)] {
+        let said = process.stop();
+        assert!(said.contains("TRACE") || said.contains("DEBUG"), "{name} logs little:\n{said}");
+        searched.search(name, &said);
+    }
+    let query = "select coalesce(string_agg(a::text, ' '), 'none') from operator_actions a";
+    let recorded: String = sqlx::query_scalar(query).fetch_one(&world.owner).await.unwrap();
+    assert!(recorded.contains("key.rotate"), "{recorded}");
+    searched.search("operator_actions", &recorded);
+    assert!(searched.found.is_empty(), "{:#?}", searched.found);
+}
+
+/// Processes go on without their servers, and say so.
+async fn servers_that_are_away_or_refuse(
+    world: &World,
+    directory: &Directory,
+    key: &str,
+    searched: &mut Searched,
+) {
+    let door = wrong_door();
+    let urls = |user_password: &str, port: u16| {
+        let at = format!("{user_password}@127.0.0.1:{port}");
+        (format!("postgres://{at}/none"), format!("redis://{at}/"))
+    };
+    for (name, binary, (database, redis)) in [
+        ("away", "lineage-ingest", urls(&format!("lineage:{UNREACHABLE}"), 1)),
+        ("refused", "lineage-ingest", urls(&format!("lineage:{WRONG}"), door)),
+        ("away", "lineage-worker", urls(&format!("lineage:{UNREACHABLE}"), 1)),
+        ("refused", "lineage-worker", urls(&format!("lineage:{WRONG}"), door)),
+    ] {
+        let name = format!("{binary}-{name}");
+        let process = command(world, binary, &database, Some(&redis));
+        let process = Heard::start(process, &directory.0, &name);
+        if binary == "lineage-ingest" {
+            let line = process.wait_for("listening on ").await;
+            let api = line.split(',').next().unwrap();
+            for path in ["/readyz", "/v1/outcomes"] {
+                let request = Client::new().get(format!("{api}{path}")).bearer_auth(key);
+                let answer = request.send().await.unwrap().text().await.unwrap();
+                searched.search(&format!("{path} of {name}"), &answer);
+            }
+        } else {
+            // It says that something is wrong before it tries again.
+            process.wait_for("WARN").await;
+        }
+        searched.search(&name, &process.stop());
+    }
+    // The Redis that is really there knows no such user.
+    let settings = world.command("lineage-worker");
+    let redis = settings.get_envs().find(|(name, _)| *name == "REDIS_URL").unwrap().1.unwrap();
+    let redis = Url::parse(redis.to_str().unwrap()).unwrap();
+    let (host, port) = (redis.host_str().unwrap_or_default(), redis.port().unwrap_or(6379));
+    let redis = format!("redis://nobody:{IN_REDIS_URL}@{host}:{port}/");
+    let process = command(world, "lineage-worker", &with_password(world), Some(&redis));
+    let process = Heard::start(process, &directory.0, "stranger");
+    process.wait_for("WARN").await;
+    searched.search("a worker that Redis does not know", &process.stop());
+}
+
+/// Wrong usage, URLs that are none, and commands without their server.
+async fn commands_that_cannot_go_on(world: &World, searched: &mut Searched) {
+    let port = wrong_door();
+    for (number, database) in [
+        format!("postgres://u:{WRONG}@host:port/none"),
+        format!("postgres://u:{WRONG}@[::1/none"),
+        format!("mysql://u:{WRONG}@127.0.0.1:1/none"),
+        format!("postgres://u:{WRONG}@127.0.0.1:1/none?sslmode=perhaps"),
+        format!("host=127.0.0.1 password={WRONG}"),
+        format!("postgres://u:{WRONG}@127.0.0.1:{port}/none"),
+        format!("postgres://u:{UNREACHABLE}@127.0.0.1:1/none?sslpassword={MISTYPED}"),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        for (binary, arguments) in [
+            ("lineage-ingest", &["--listen", "127.0.0.1:1", "--metrics-listen", "127.0.0.1:1"][..]),
+            ("lineage-ingest", &["--listen", "999"]),
+            ("lineage-ingest", &["--help"]),
+            ("lineage-worker", &["--batch", "x"]),
+            ("lineage-worker", &["--help"]),
+            ("lineage", &["keys", "list"]),
+            ("lineage", &["migrate"]),
+            ("lineage", &["keys", "create", "", "--scopes", "x"]),
+            ("lineage", &["keys", "rotate", "--help"]),
+        ] {
+            let redis = format!("redis://:{WRONG}@host:port");
+            let mut command = command(world, binary, &database, Some(&redis));
+            command.args(arguments);
+            let done = output(command).await;
+            let said = [done.stdout, done.stderr].concat();
+            let place = format!("{binary} {arguments:?} with URL {number}");
+            searched.search(&place, &String::from_utf8_lossy(&said));
+        }
+    }
+}
+
+/// They say a secret once, alone on stdout.
+async fn commands_that_make_secrets(world: &World, secrets: &Secrets, searched: &mut Searched) {
+    for arguments in [
+        &["keys", "rotate", id(&secrets.key), "--drop", "newest"][..],
+        &["keys", "signing-secret", id(&secrets.signing_key), "--rotate"],
+        &["keys", "create", "another", "--scopes", "all"],
+    ] {
+        let mut command = command(world, "lineage", &with_password(world), None);
+        command.args(arguments);
+        let done = output(command).await;
+        let made = String::from_utf8(done.stdout).unwrap();
+        assert!(done.status.success() && made.lines().count() == 1, "{arguments:?}: {made}");
+        searched.secret("a secret just made", made.trim().rsplit('_').next().unwrap());
+        searched.search(&format!("{arguments:?}"), &String::from_utf8(done.stderr).unwrap());
+    }
+}
+
+/// Requests with keys where they belong and where they do not; what is answered.
+async fn requests(api: &str, metrics: &str, secrets: &Secrets) -> Vec<(String, String)> {
+    let http = Client::new();
+    let mut answers = Vec::new();
+    for key in [&secrets.key, &secrets.rotated, &secrets.signing_key, &secrets.unknown] {
+        let url = |path: &str| format!("{api}{path}");
+        let requests = [
+            http.get(url("/v1/outcomes")).bearer_auth(key),
+            http.get(url("/v1/outcomes")).basic_auth(key, Some(key)),
+            http.get(url("/v1/outcomes")).header("authorization", format!("Token {key}")),
+            http.get(url("/v1/outcomes")).header("authorization", key),
+            http.get(url("/v1/outcomes")).header("x-api-key", key),
+            http.get(url("/v1/outcomes")).header("cookie", format!("key={key}")),
+            http.get(url("/v1/outcomes")).bearer_auth(key).bearer_auth(key),
+            http.get(url(&format!("/v1/outcomes?after={key}"))).bearer_auth(key),
+            http.get(url(&format!("/v1/outcomes?limit={key}"))).bearer_auth(key),
+            http.get(url(&format!("/v1/events/{key}"))).bearer_auth(key),
+            http.get(url(&format!("/v1/members/{key}"))).bearer_auth(key),
+            http.get(url(&format!("/{key}"))).bearer_auth(key),
+            http.post(url("/v1/events")).bearer_auth(key).body(key.to_owned()),
+            http.post(url("/v1/events"))
+                .bearer_auth(key)
+                .body(json!({"currency": key}).to_string()),
+            http.post(url("/v1/events")).bearer_auth(key).body(sale("1").to_string()),
+            http.post(url("/v1/events"))
+                .bearer_auth(key)
+                .header("webhook-id", "1")
+                .header("webhook-timestamp", key)
+                .header("webhook-signature", format!("v1,{key}"))
+                .body(sale("2").to_string()),
+            http.post(url(&format!("/v1/members/{SELLER}/move")))
+                .bearer_auth(key)
+                .body(json!({"new_sponsor_id": key, "reason": key}).to_string()),
+        ];
+        for (number, request) in requests.into_iter().enumerate() {
+            let response = request.send().await.unwrap();
+            let headers = format!("{:?}", response.headers());
+            answers
+                .push((format!("the answer {number}"), headers + &response.text().await.unwrap()));
+        }
+    }
+    for url in
+        [format!("{api}/openapi.json"), format!("{api}/readyz"), format!("{metrics}/metrics")]
+    {
+        answers.push((url.clone(), http.get(&url).send().await.unwrap().text().await.unwrap()));
+    }
+    answers
+}
