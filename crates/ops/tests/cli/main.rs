@@ -4,6 +4,7 @@
 mod changing;
 mod explaining;
 mod importing;
+mod keys;
 mod moving;
 mod network;
 mod proving;
