@@ -13,6 +13,7 @@ use serde_json::json;
 use store::keys::rotation::{self, Rotation};
 use store::keys::{Scope, signing};
 use store::testing::World;
+use tokio::task::JoinSet;
 
 use crate::client::{SELLER, sale};
 
@@ -295,6 +296,7 @@ async fn servers_that_are_away_or_refuse(
 /// Wrong usage, URLs that are none, and commands without their server.
 async fn commands_that_cannot_go_on(world: &World, searched: &mut Searched) {
     let port = wrong_door();
+    let mut running = JoinSet::new();
     for (number, database) in [
         format!("postgres://u:{WRONG}@host:port/none"),
         format!("postgres://u:{WRONG}@[::1/none"),
@@ -321,9 +323,12 @@ async fn commands_that_cannot_go_on(world: &World, searched: &mut Searched) {
             let redis = format!("redis://:{WRONG}@host:port");
             let mut command = command(world, binary, &database, Some(&redis));
             command.args(arguments);
-            let done = output(command).await;
-            let said = [done.stdout, done.stderr].concat();
             let place = format!("{binary} {arguments:?} with URL {number}");
+            running.spawn(async move { (place, output(command).await) });
+        }
+        while let Some(ended) = running.join_next().await {
+            let (place, done) = ended.unwrap();
+            let said = [done.stdout, done.stderr].concat();
             searched.search(&place, &String::from_utf8_lossy(&said));
         }
     }
@@ -344,6 +349,44 @@ async fn commands_that_make_secrets(world: &World, secrets: &Secrets, searched: 
         searched.secret("a secret just made", made.trim().rsplit('_').next().unwrap());
         searched.search(&format!("{arguments:?}"), &String::from_utf8(done.stderr).unwrap());
     }
+}
+
+/// Whoever may list processes sees their arguments. What `lineage bench` starts is told URLs by its
+/// environment, which others do not see.
+#[tokio::test]
+async fn no_secret_is_an_argument_of_what_is_started() {
+    let world = World::new().await;
+    let directory = Directory::new(&world);
+    let mut searched = Searched { secrets: Vec::new(), found: Vec::new() };
+    searched.secret("the database's password", IN_DATABASE_URL);
+    searched.secret("a key", "lk_");
+    let mut bench = command(&world, "lineage", &with_password(&world), None);
+    bench.args(["bench", "ingest", "--events", "3000", "--batch", "1"]);
+    let mut bench = Heard::start(bench, &directory.0, "bench");
+    let mut started = 0;
+    while bench.child.try_wait().unwrap().is_none() {
+        for arguments in arguments_of_children(bench.child.id()) {
+            started += usize::from(arguments.contains("lineage-ingest"));
+            searched.search("the arguments of a process", &arguments);
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert!(bench.child.wait().unwrap().success(), "{}", bench.said());
+    assert!(started > 0, "nothing was started");
+    searched.search("the bench", &bench.said());
+    assert!(searched.found.is_empty(), "{:#?}", searched.found);
+}
+
+/// The command lines of a process's children, as `ps` shows them.
+fn arguments_of_children(parent: u32) -> Vec<String> {
+    let entries = std::fs::read_dir("/proc").unwrap().flatten().map(|entry| entry.path());
+    let is_child = |process: &PathBuf| {
+        let status = std::fs::read_to_string(process.join("status")).unwrap_or_default();
+        status.lines().any(|line| line == format!("PPid:\t{parent}"))
+    };
+    let arguments = |process: PathBuf| std::fs::read(process.join("cmdline")).ok();
+    let lines = entries.filter(is_child).filter_map(arguments).filter(|line| !line.is_empty());
+    lines.map(|line| String::from_utf8_lossy(&line).replace('\0', " ")).collect()
 }
 
 /// Requests with keys where they belong and where they do not; what is answered.
