@@ -1,11 +1,9 @@
 //! No secret is written where others may read it, however much is logged.
 
-use std::fs::File;
-use std::io::{Read as _, Write as _};
-use std::net::TcpListener;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
-use std::time::{Duration, Instant};
+mod listening;
+
+use std::process::{Command, Output};
+use std::time::Duration;
 
 use reqwest::{Client, Url};
 use secrecy::ExposeSecret as _;
@@ -16,6 +14,7 @@ use store::testing::World;
 use tokio::task::JoinSet;
 
 use crate::client::{SELLER, sale};
+use listening::{Directory, Heard, Searched, arguments_of_children, wrong_door};
 
 const IN_DATABASE_URL: &str = "pgpass-5e1f00aa";
 const IN_REDIS_URL: &str = "redispass-77c2d1b9";
@@ -23,129 +22,11 @@ const UNREACHABLE: &str = "faraway-90ab33e7";
 const WRONG: &str = "wrongpass-c0ffee42";
 const MISTYPED: &str = "mistyped-1d2e3f4a";
 
-/// A process whose words are kept.
-struct Heard {
-    child: Child,
-    files: [PathBuf; 2],
-}
-
-impl Heard {
-    fn start(mut command: Command, directory: &Path, name: &str) -> Self {
-        let files = ["out", "err"].map(|kind| directory.join(format!("{name}.{kind}")));
-        command.stdin(Stdio::null());
-        command.stdout(File::create(&files[0]).unwrap()).stderr(File::create(&files[1]).unwrap());
-        Self { child: command.spawn().unwrap(), files }
-    }
-
-    fn said(&self) -> String {
-        self.files
-            .iter()
-            .map(|file| String::from_utf8_lossy(&std::fs::read(file).unwrap()).into_owned())
-            .collect()
-    }
-
-    /// Waits until it says something, and returns what follows to the end of the line.
-    async fn wait_for(&self, word: &str) -> String {
-        let begun = Instant::now();
-        loop {
-            let said = self.said();
-            if let Some((_, rest)) = said.split_once(word)
-                && let Some((line, _)) = rest.split_once('\n')
-            {
-                return line.to_owned();
-            }
-            assert!(begun.elapsed() < Duration::from_mins(1), "never {word:?} in:\n{said}");
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
-    }
-
-    /// Stops it and returns all that it said.
-    fn stop(mut self) -> String {
-        let kill = format!("kill -TERM {}", self.child.id());
-        Command::new("sh").args(["-c", &kill]).status().unwrap();
-        self.child.wait().unwrap();
-        self.said()
-    }
-}
-
-impl Drop for Heard {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-/// A directory of this test's own; gone when dropped.
-struct Directory(PathBuf);
-
-impl Directory {
-    fn new(world: &World) -> Self {
-        let path = std::env::temp_dir().join(world.name());
-        std::fs::create_dir_all(&path).unwrap();
-        Self(path)
-    }
-}
-
-impl Drop for Directory {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0);
-    }
-}
-
 /// The world's database with a password, which the server does not ask for.
 fn with_password(world: &World) -> String {
     let url = world.database_url().expose_secret().to_owned();
     let joint = if url.contains('?') { '&' } else { '?' };
     format!("{url}{joint}password={IN_DATABASE_URL}&sslpassword={MISTYPED}")
-}
-
-/// Something at whose door every password is wrong, as PostgreSQL says it.
-fn wrong_door() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let port = listener.local_addr().unwrap().port();
-    std::thread::spawn(move || {
-        for stream in listener.incoming() {
-            let Ok(mut stream) = stream else { return };
-            let mut bytes = [0; 4096];
-            let _ = stream.set_read_timeout(Some(Duration::from_secs(5)));
-            // TLS is asked for first, by eight bytes: there is none.
-            if stream.read(&mut bytes).unwrap_or(0) == 8 {
-                let _ = stream.write_all(b"N");
-                let _ = stream.read(&mut bytes);
-            }
-            let _ = stream.write_all(b"R\0\0\0\x08\0\0\0\x03");
-            let _ = stream.read(&mut bytes);
-            let fields =
-                b"SFATAL\0VFATAL\0C28P01\0Mpassword authentication failed for user \"u\"\0\0";
-            let mut error = vec![b'E'];
-            error.extend(u32::try_from(fields.len() + 4).unwrap().to_be_bytes());
-            error.extend(fields);
-            let _ = stream.write_all(&error);
-        }
-    });
-    port
-}
-
-struct Searched {
-    secrets: Vec<(String, String)>,
-    found: Vec<String>,
-}
-
-impl Searched {
-    fn secret(&mut self, what: &str, secret: &str) {
-        self.secrets.push((what.to_owned(), secret.to_owned()));
-    }
-
-    fn search(&mut self, place: &str, text: &str) {
-        assert!(!text.is_empty(), "{place} says nothing: there is nothing to be searched");
-        for (what, secret) in &self.secrets {
-            if let Some(at) = text.find(secret.as_str()) {
-                let line = text[..at].rfind('\n').map_or(0, |end| end + 1);
-                let end = text[at..].find('\n').map_or(text.len(), |end| at + end);
-                self.found.push(format!("{what} in {place}: {}", &text[line..end]));
-            }
-        }
-    }
 }
 
 /// Searches also by everything that makes a working key, and how its requests are signed. Two keys, one
@@ -208,7 +89,7 @@ async fn output(mut command: Command) -> Output {
 async fn no_secret_is_logged_at_any_level() {
     let world = World::new().await;
     let directory = Directory::new(&world);
-    let mut searched = Searched { secrets: Vec::new(), found: Vec::new() };
+    let mut searched = Searched::default();
     for (what, secret) in [
         ("the database's password", IN_DATABASE_URL),
         ("Redis's password", IN_REDIS_URL),
@@ -357,7 +238,7 @@ async fn commands_that_make_secrets(world: &World, secrets: &Secrets, searched: 
 async fn no_secret_is_an_argument_of_what_is_started() {
     let world = World::new().await;
     let directory = Directory::new(&world);
-    let mut searched = Searched { secrets: Vec::new(), found: Vec::new() };
+    let mut searched = Searched::default();
     searched.secret("the database's password", IN_DATABASE_URL);
     searched.secret("a key", "lk_");
     let mut bench = command(&world, "lineage", &with_password(&world), None);
@@ -375,18 +256,6 @@ async fn no_secret_is_an_argument_of_what_is_started() {
     assert!(started > 0, "nothing was started");
     searched.search("the bench", &bench.said());
     assert!(searched.found.is_empty(), "{:#?}", searched.found);
-}
-
-/// The command lines of a process's children, as `ps` shows them.
-fn arguments_of_children(parent: u32) -> Vec<String> {
-    let entries = std::fs::read_dir("/proc").unwrap().flatten().map(|entry| entry.path());
-    let is_child = |process: &PathBuf| {
-        let status = std::fs::read_to_string(process.join("status")).unwrap_or_default();
-        status.lines().any(|line| line == format!("PPid:\t{parent}"))
-    };
-    let arguments = |process: PathBuf| std::fs::read(process.join("cmdline")).ok();
-    let lines = entries.filter(is_child).filter_map(arguments).filter(|line| !line.is_empty());
-    lines.map(|line| String::from_utf8_lossy(&line).replace('\0', " ")).collect()
 }
 
 /// Requests with keys where they belong and where they do not; what is answered.
