@@ -117,7 +117,7 @@ pub(super) async fn rotate(
     deed.record(&mut tx, ActionResult::Done, &previous).await?;
     tx.commit().await.map_err(StoreError::from)?;
 
-    remark(&format!("The key is shown this once; only its hash is stored. To date, {previous}."));
+    remark(&format!("The key is shown this once; only its hash is stored; {previous}."));
     let value =
         json!({"id": id, "key": rotated.key.expose_secret(), "previous_works_until": until});
     show(format, rotated.key.expose_secret(), &value)
