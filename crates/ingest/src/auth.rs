@@ -1,94 +1,215 @@
-//! Bearer keys with scopes.
+//! Who may do what: bearer keys with scopes and limits, and signatures of those that need them.
+//!
+//! In this order: the key is known ([`known`]), within its rate ([`rate`]), of the right scope, and,
+//! where it has a signing secret and the request changes something, signed ([`signature`]) and not
+//! a copy ([`replays`]).
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+mod known;
+mod rate;
+mod replays;
+mod signature;
+mod uses;
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use axum::extract::{Request, State};
+use axum::body::{Body, Bytes};
+use axum::extract::{FromRequest as _, MatchedPath, Request, State};
 use axum::http::header::AUTHORIZATION;
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use secrecy::SecretString;
-use sha2::{Digest, Sha256};
+use secrecy::{ExposeSecret as _, SecretString};
+use sha2::{Digest as _, Sha256};
 use store::keys::{self, Scope};
 use store::{PgPool, StoreError};
+use tokio::sync::Semaphore;
 
 use crate::actions;
 use crate::app::App;
+use crate::post_events::unreadable;
 use crate::problem::Problem;
+use known::{Answer, Digest, Known, ValidKey};
+use rate::Rate;
+use replays::{Refused, Replays, Used};
+pub(crate) use uses::UseWriter;
 
-/// How long a key is taken for valid without asking PostgreSQL again; so long does a revocation
-/// need to take effect.
-const TRUST: Duration = Duration::from_secs(1);
-/// Most keys remembered.
-const REMEMBERED_MAX: usize = 10_000;
+/// Connections that texts never seen may occupy together. Whoever guesses waits for other guesses.
+const GUESSES_AT_A_TIME: usize = 2;
+/// The route whose requests can be repeated without harm: a sale's id makes it the same sale.
+const IDEMPOTENT: &str = "/v1/events";
 
 /// Who sent a request.
 #[derive(Clone, Debug)]
 pub(crate) struct Caller {
     /// The key's id, which is no secret.
     pub(crate) key_id: String,
-    scopes: Vec<Scope>,
 }
 
-type Remembered = HashMap<[u8; 32], (Instant, Option<Caller>)>;
-
-/// Answers whether a key is valid, asking PostgreSQL at most once a second for each.
+/// Answers whether a key works, asking PostgreSQL about twice a second for each that is used.
 #[derive(Clone)]
 pub(crate) struct Keys {
     pool: PgPool,
-    remembered: Arc<Mutex<Remembered>>,
+    rate_default: Rate,
+    known: Arc<Mutex<Known>>,
+    guessing: Arc<Semaphore>,
+    replays: Replays,
 }
 
 impl Keys {
-    pub(crate) fn new(pool: PgPool) -> Self {
-        Self { pool, remembered: Arc::default() }
+    /// `rate_default` is for keys without a limit of their own, in requests per second; 0: none.
+    pub(crate) fn new(pool: PgPool, rate_default: u32) -> Self {
+        Self {
+            pool,
+            rate_default: Rate::per_second(rate_default),
+            known: Arc::new(Mutex::new(Known::new(Instant::now()))),
+            guessing: Arc::new(Semaphore::new(GUESSES_AT_A_TIME)),
+            replays: Replays::default(),
+        }
     }
 
-    async fn caller(&self, presented: &str) -> Result<Option<Caller>, StoreError> {
-        let digest: [u8; 32] = Sha256::digest(presented.as_bytes()).into();
-        let known =
-            self.remembered.lock().unwrap_or_else(PoisonError::into_inner).get(&digest).cloned();
-        if let Some((asked_at, caller)) = known
-            && asked_at.elapsed() < TRUST
-        {
-            return Ok(caller);
+    fn known(&self) -> MutexGuard<'_, Known> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The key that was presented, if it works.
+    async fn find(&self, presented: SecretString) -> Result<Option<Arc<ValidKey>>, Problem> {
+        // What cannot be a key is not worth remembering.
+        if !keys::is_well_formed(presented.expose_secret()) {
+            return Ok(None);
         }
-        let found = keys::authenticate(&self.pool, &SecretString::from(presented)).await?;
-        let caller = found.map(|(key_id, scopes)| Caller { key_id, scopes });
-        let mut remembered = self.remembered.lock().unwrap_or_else(PoisonError::into_inner);
-        if remembered.len() >= REMEMBERED_MAX {
-            remembered.clear();
+        let digest: Digest = Sha256::digest(presented.expose_secret().as_bytes()).into();
+        // Bound first: the lock is not held while PostgreSQL is asked.
+        let answer = self.known().answer(&digest, Instant::now());
+        match answer {
+            Answer::Valid(key) => Ok(Some(key)),
+            Answer::ValidAskBeside(key) => {
+                let keys = self.clone();
+                tokio::spawn(async move {
+                    if let Err(error) = keys.ask(digest, &presented, false).await {
+                        tracing::debug!(%error, "a key could not be looked up ahead of time");
+                    }
+                });
+                Ok(Some(key))
+            }
+            Answer::Unknown => Ok(None),
+            Answer::Ask => Ok(self.ask(digest, &presented, false).await?),
+            Answer::AskAsGuess => {
+                let _turn = self.guessing.acquire().await;
+                Ok(self.ask(digest, &presented, true).await?)
+            }
+            Answer::TooManyGuesses(wait) => Err(Problem::too_many(
+                "too many unknown keys are being tried; if yours is a working one, try again",
+                wait,
+            )),
         }
-        remembered.insert(digest, (Instant::now(), caller.clone()));
-        Ok(caller)
+    }
+
+    async fn ask(
+        &self,
+        digest: Digest,
+        presented: &SecretString,
+        as_guess: bool,
+    ) -> Result<Option<Arc<ValidKey>>, StoreError> {
+        let asked_at = Instant::now();
+        let found = keys::authenticate(&self.pool, presented).await;
+        let mut known = self.known();
+        let found = found.inspect_err(|_| known.not_learnt(&digest))?;
+        let found = found.map(|key| Arc::new(ValidKey::new(key, asked_at)));
+        known.learn(digest, found.as_ref(), asked_at, as_guess);
+        Ok(found)
+    }
+
+    /// Counts a request of a key.
+    fn admit(&self, key: &ValidKey) -> Result<(), Problem> {
+        let rate = key.rate_per_second.map_or(self.rate_default, Rate::per_second);
+        self.known().admit(key, rate, Instant::now()).map_err(|wait| {
+            Problem::too_many(
+                "this key sends more requests than it may; wait, and send several events in one",
+                wait,
+            )
+        })
+    }
+
+    /// Uses up a signed change's id.
+    fn use_once(&self, key: &ValidKey, id: &str) -> Result<Used, Problem> {
+        self.replays.take(&key.id, id, Instant::now()).map_err(|refused| match refused {
+            Refused::Repeated => Problem::repeated(),
+            Refused::Full => Problem::too_many(
+                "too many signed changes were made within ten minutes to tell a repeated one; \
+                 nothing was changed, try again later",
+                Duration::from_mins(1),
+            ),
+        })
     }
 }
 
 /// Lets a request pass whose key has the scope, with the [`Caller`] attached.
 pub(crate) async fn require(
     State((app, scope)): State<(App, Scope)>,
-    mut request: Request,
+    request: Request,
     next: Next,
 ) -> Response {
-    let presented = request
-        .headers()
-        .get(AUTHORIZATION)
-        .and_then(|value| value.to_str().ok())
-        .and_then(|value| value.split_once(' '))
-        .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
-        .map(|(_, key)| key.trim().to_owned());
-    let Some(presented) = presented else { return Problem::unauthorized().into_response() };
-    match app.keys.caller(&presented).await {
-        Ok(Some(caller)) if caller.scopes.contains(&scope) => {
-            request.extensions_mut().insert(caller);
-            next.run(request).await
-        }
-        Ok(Some(caller)) => {
-            actions::lacks_scope(&app, &caller, scope, request).await;
-            Problem::forbidden(scope.name()).into_response()
-        }
-        Ok(None) => Problem::unauthorized().into_response(),
-        Err(error) => Problem::from(error).into_response(),
+    // A body cannot be shared while waiting, so what is presented is taken out first.
+    let key = match admitted(&app, presented(&request)).await {
+        Ok(key) => key,
+        Err(problem) => return problem.into_response(),
+    };
+    let caller = Caller { key_id: key.id.clone() };
+    if !key.scopes.contains(&scope) {
+        actions::lacks_scope(&app, &caller, scope, request).await;
+        return Problem::forbidden(scope.name()).into_response();
     }
+    let (mut request, used) = match signed(&app, &key, request).await {
+        Ok(signed) => signed,
+        Err(problem) => return problem.into_response(),
+    };
+    request.extensions_mut().insert(caller);
+    let response = next.run(request).await;
+    // A request that failed has changed nothing. One that is given up, which may have, never comes
+    // here: its id stays used.
+    if let Some(used) = used
+        && !response.status().is_success()
+    {
+        app.keys.replays.put_back(&used);
+    }
+    response
+}
+
+/// The request's key, if it works and is within its rate.
+async fn admitted(app: &App, presented: Option<SecretString>) -> Result<Arc<ValidKey>, Problem> {
+    let presented = presented.ok_or_else(Problem::unauthorized)?;
+    let key = app.keys.find(presented).await?.ok_or_else(Problem::unauthorized)?;
+    app.keys.admit(&key)?;
+    Ok(key)
+}
+
+/// What a request presents as its key. Two of them are none: readers could differ on which counts.
+fn presented(request: &Request) -> Option<SecretString> {
+    let mut values = request.headers().get_all(AUTHORIZATION).iter();
+    let value = values.next().filter(|_| values.next().is_none())?;
+    let (scheme, key) = value.to_str().ok()?.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| SecretString::from(key.trim()))
+}
+
+/// The request, if it is signed or need not be; and what its id was used for.
+async fn signed(
+    app: &App,
+    key: &ValidKey,
+    request: Request,
+) -> Result<(Request, Option<Used>), Problem> {
+    if key.signing_secrets.is_empty() || request.method().is_safe() {
+        return Ok((request, None));
+    }
+    let idempotent =
+        request.extensions().get::<MatchedPath>().is_some_and(|path| path.as_str() == IDEMPOTENT);
+    let (parts, body) = request.into_parts();
+    // Read by the same extractor, and so within the same limits, as handlers do it.
+    let reading = Request::from_parts(parts.clone(), body);
+    let body = Bytes::from_request(reading, &()).await;
+    let body = body.map_err(|rejection| unreadable(&rejection))?;
+    let now = key.server_time(Instant::now());
+    let id = signature::check(&parts.headers, &body, &key.signing_secrets, now)
+        .map_err(Problem::unsigned)?;
+    let used = if idempotent { None } else { Some(app.keys.use_once(key, id)?) };
+    Ok((Request::from_parts(parts, Body::from(body)), used))
 }

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 
+use anyhow::ensure;
 use clap::Parser;
 use secrecy::SecretString;
 use tracing_subscriber::filter::Targets;
@@ -10,6 +11,10 @@ use crate::telemetry::LogFormat;
 
 /// Lineage's HTTP API: takes over sales and members. Run as many as you like, behind a proxy that
 /// speaks TLS.
+///
+/// The API itself speaks plain HTTP/1.1. The proxy must end TLS, pass headers (Authorization and
+/// webhook-*) and bodies on byte for byte, and must not pass on the metrics port. Keys, limits and
+/// signatures are explained in docs/SECURITY.md.
 #[derive(Debug, Parser)]
 #[command(
     name = "lineage-ingest",
@@ -68,6 +73,12 @@ pub(crate) struct Config {
           value_parser = clap::value_parser!(u32).range(1..=64))]
     pub(crate) committers: u32,
 
+    /// Requests per second that a key without a limit of its own may send to this process; what two
+    /// seconds allow may come at once. 0: no limit
+    #[arg(long, env = "LINEAGE_INGEST_RATE_LIMIT", default_value_t = 20_000,
+          value_parser = clap::value_parser!(u32).range(0..=1_000_000))]
+    pub(crate) rate_limit: u32,
+
     /// Operating system threads
     #[arg(long, env = "LINEAGE_INGEST_THREADS", default_value_t = 2,
           value_parser = clap::value_parser!(u16).range(1..=256))]
@@ -80,4 +91,45 @@ pub(crate) struct Config {
     /// How log lines are written to stderr
     #[arg(long, env = "LINEAGE_LOG_FORMAT", value_enum, default_value_t = LogFormat::Text)]
     pub(crate) log_format: LogFormat,
+}
+
+impl Config {
+    /// Refuses what cannot be meant, before anything is started.
+    pub(crate) fn check(&self) -> anyhow::Result<()> {
+        ensure!(
+            !overlap(self.listen, self.metrics_listen),
+            "--listen {} and --metrics-listen {} are the same port: metrics are never served where \
+             the API is; give them a port of their own, such as --metrics-listen 127.0.0.1:9464",
+            self.listen,
+            self.metrics_listen
+        );
+        Ok(())
+    }
+}
+
+/// Whether two addresses have a port in common. Port 0 stands for any that is free.
+fn overlap(one: SocketAddr, other: SocketAddr) -> bool {
+    let same_host =
+        one.ip() == other.ip() || one.ip().is_unspecified() || other.ip().is_unspecified();
+    one.port() != 0 && one.port() == other.port() && same_host
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn metrics_have_a_port_of_their_own() {
+        for (one, other, overlaps) in [
+            ("127.0.0.1:8080", "127.0.0.1:8080", true),
+            ("0.0.0.0:8080", "127.0.0.1:8080", true),
+            ("127.0.0.1:8080", "[::]:8080", true),
+            ("127.0.0.1:8080", "127.0.0.1:9464", false),
+            ("127.0.0.1:8080", "10.0.0.7:8080", false),
+            ("127.0.0.1:0", "127.0.0.1:0", false),
+        ] {
+            let overlap = overlap(one.parse().unwrap(), other.parse().unwrap());
+            assert_eq!(overlap, overlaps, "{one} {other}");
+        }
+    }
 }

@@ -36,7 +36,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::actions::Refusals;
 use crate::app::App;
-use crate::auth::Keys;
+use crate::auth::{Keys, UseWriter};
 use crate::config::Config;
 use crate::group_commit::GroupCommit;
 use crate::metrics::Metrics;
@@ -56,6 +56,7 @@ fn main() -> anyhow::Result<()> {
 }
 
 async fn run(config: Config) -> anyhow::Result<()> {
+    config.check()?;
     let metrics = Arc::new(Metrics::new()?);
     let pool = Access::choose(
         config.own_database_url,
@@ -72,8 +73,10 @@ async fn run(config: Config) -> anyhow::Result<()> {
     let publisher = Publisher::start(ringer.clone(), Arc::clone(&metrics));
     let recorder = Recorder::new(pool.clone(), publisher.handle());
     let group_commit = GroupCommit::start(recorder, config.committers, Arc::clone(&metrics));
+    let keys = Keys::new(pool.clone(), config.rate_limit);
+    let use_writer = UseWriter::start(keys.clone());
     let app = App {
-        keys: Keys::new(pool.clone()),
+        keys,
         refusals: Refusals::default(),
         events: group_commit.handle(),
         publisher: publisher.handle(),
@@ -93,6 +96,7 @@ async fn run(config: Config) -> anyhow::Result<()> {
     // What was accepted is committed and rung before the process ends.
     group_commit.stop().await;
     publisher.stop().await;
+    use_writer.stop().await;
     tracing::info!("stopped");
     Ok(())
 }

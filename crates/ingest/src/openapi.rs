@@ -1,8 +1,12 @@
 //! The OpenAPI document, made of the handlers and their types.
 
 use axum::Json;
-use utoipa::openapi::OpenApi as Document;
+use utoipa::openapi::header::Header;
+use utoipa::openapi::path::{Operation, ParameterBuilder, ParameterIn};
+use utoipa::openapi::response::ResponseBuilder;
+use utoipa::openapi::schema::Type;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa::openapi::{Content, Object, OpenApi as Document, Ref, Required};
 use utoipa::{Modify, OpenApi};
 
 #[derive(OpenApi)]
@@ -41,7 +45,7 @@ use utoipa::{Modify, OpenApi};
         crate::health::alive,
         crate::health::ready,
     ),
-    modifiers(&BearerKey)
+    modifiers(&BearerKey, &Doors)
 )]
 struct Api;
 
@@ -55,6 +59,54 @@ impl Modify for BearerKey {
             .build();
         let components = document.components.get_or_insert_default();
         components.add_security_scheme("key", SecurityScheme::Http(scheme));
+    }
+}
+
+/// What every request with a key may meet, wherever it goes.
+struct Doors;
+
+impl Modify for Doors {
+    fn modify(&self, document: &mut Document) {
+        for path in document.paths.paths.values_mut() {
+            let reading = [&mut path.get];
+            let changing = [&mut path.post, &mut path.put, &mut path.patch, &mut path.delete];
+            for operation in reading.into_iter().flatten() {
+                limited(operation);
+            }
+            for operation in changing.into_iter().flatten() {
+                limited(operation);
+                signed(operation);
+            }
+        }
+    }
+}
+
+fn limited(operation: &mut Operation) {
+    if operation.security.is_some() {
+        let problem = Content::new(Some(Ref::from_schema_name("Problem")));
+        let response = ResponseBuilder::new()
+            .description("More requests than the key may send; Retry-After says when to go on")
+            .content("application/problem+json", problem)
+            .header("Retry-After", Header::new(Object::with_type(Type::Integer)))
+            .build();
+        operation.responses.responses.entry("429".to_owned()).or_insert(response.into());
+    }
+}
+
+fn signed(operation: &mut Operation) {
+    for (name, description) in [
+        ("webhook-id", "Names the request: 1 to 256 visible characters without a full stop"),
+        ("webhook-timestamp", "When it was signed, in seconds since 1970; at most 300 s off"),
+        ("webhook-signature", "v1,<base64 of HMAC-SHA256 of id.timestamp.body>; several by spaces"),
+    ] {
+        let parameter = ParameterBuilder::new()
+            .name(name)
+            .parameter_in(ParameterIn::Header)
+            .required(Required::False)
+            .description(Some(format!("{description}. Needed where the key has a signing secret")))
+            .schema(Some(Object::with_type(Type::String)))
+            .build();
+        operation.parameters.get_or_insert_default().push(parameter.into());
     }
 }
 

@@ -1,5 +1,7 @@
 //! Errors as clients see them: RFC 9457 problem details that name the field and never show SQL.
 
+use std::time::Duration;
+
 use axum::http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
@@ -36,6 +38,9 @@ pub(crate) struct Problem {
     #[schema(example = "own_descendant")]
     #[serde(skip_serializing_if = "Option::is_none")]
     cause: Option<&'static str>,
+    /// After how many seconds to try again; `Retry-After` says it.
+    #[serde(skip)]
+    retry_after: Option<u16>,
 }
 
 /// What a problem says, beside its answer: for the record of operators' actions.
@@ -52,6 +57,7 @@ impl Problem {
             detail: detail.to_string(),
             pointer: None,
             cause: None,
+            retry_after: None,
         }
     }
 
@@ -85,6 +91,28 @@ impl Problem {
     pub(crate) fn unauthorized() -> Self {
         let detail = "send a key that is not revoked as `Authorization: Bearer lk_…`";
         Self::new(StatusCode::UNAUTHORIZED, "unauthorized", "A valid key is needed", detail)
+    }
+
+    /// The key's requests must be signed, and this one is not, or not rightly.
+    pub(crate) fn unsigned(detail: impl ToString) -> Self {
+        Self::new(StatusCode::UNAUTHORIZED, "signature", "A valid signature is needed", detail)
+    }
+
+    /// A change whose `webhook-id` signed another one before.
+    pub(crate) fn repeated() -> Self {
+        let detail = "the webhook-id signed a change before, within the time for which signatures \
+                      count; nothing was changed. See what came of it; for another change, sign \
+                      another id";
+        Self::new(StatusCode::CONFLICT, "repeated", "The request is a repetition", detail)
+            .because("repeated_webhook_id")
+    }
+
+    /// More requests than are let pass.
+    pub(crate) fn too_many(detail: impl ToString, wait: Duration) -> Self {
+        let title = "Too many requests";
+        let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+        let problem = Self::new(StatusCode::TOO_MANY_REQUESTS, "too-many", title, detail);
+        Self { retry_after: Some(u16::try_from(seconds.max(1)).unwrap_or(u16::MAX)), ..problem }
     }
 
     /// The key lacks a scope.
@@ -172,7 +200,9 @@ impl IntoResponse for Problem {
         response.extensions_mut().insert(Said(format!("{cause}{pointer}{}", self.detail)));
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
-        if status == StatusCode::SERVICE_UNAVAILABLE {
+        if let Some(seconds) = self.retry_after {
+            headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
+        } else if status == StatusCode::SERVICE_UNAVAILABLE {
             headers.insert(RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER_SECONDS));
         }
         if status == StatusCode::UNAUTHORIZED {

@@ -53,7 +53,7 @@ pub(crate) enum Command {
     #[command(subcommand)]
     Ranks(ranks::Command),
 
-    /// Create, list or revoke API keys
+    /// Create, list, rotate or revoke API keys
     #[command(subcommand)]
     Keys(keys::Command),
 

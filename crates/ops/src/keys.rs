@@ -1,15 +1,17 @@
 //! `lineage keys`: who may call the HTTP API.
 
+mod changes;
+
 use std::process::ExitCode;
 
-use anyhow::bail;
-use clap::Subcommand;
-use secrecy::ExposeSecret as _;
+use clap::{Subcommand, ValueEnum};
 use serde_json::json;
+use store::keys::rotation;
 use store::keys::{self, Scope};
 
 use crate::connection::DatabaseArgs;
-use crate::output::{self, Format, FormatArgs, print_text, remark};
+use crate::members::printable;
+use crate::output::{self, Format, FormatArgs};
 use domain::calendar;
 
 /// `lineage keys …`
@@ -17,30 +19,136 @@ use domain::calendar;
 pub(crate) enum Command {
     /// Make a key and print it; it cannot be read again
     #[command(after_help = "Example:\n  \
-        KEY=$(lineage keys create shop-eu --scopes events:write,read)")]
+        KEY=$(lineage keys create shop-eu --scopes events:write,read)\n  \
+        lineage keys create audit-2026 --scopes read --expires 90 --rate 5")]
     Create {
         /// What the key is called in lists
-        #[arg(value_parser = name)]
+        #[arg(value_parser = printable)]
         name: String,
 
         /// What it may do: events:write, members:write, read, admin; or all
         #[arg(long, required = true, value_delimiter = ',', value_parser = scopes)]
         scopes: Vec<Scopes>,
 
+        /// After how many days it ceases to work [default: never]
+        #[arg(long, value_name = "DAYS", value_parser = clap::value_parser!(u32).range(1..=36_500))]
+        expires: Option<u32>,
+
+        /// Requests per second that it may send to each ingest process; what two seconds allow may
+        /// come at once. 0: no limit [default: ingest's --rate-limit]
+        #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(0..=1_000_000))]
+        rate: Option<u32>,
+
+        #[command(flatten)]
+        for_whom: ForWhom,
+
         #[command(flatten)]
         output: FormatArgs,
     },
 
     /// List keys, without their secrets
+    ///
+    /// `last used` is to the minute, and shows some seconds after the use.
     #[command(after_help = "Example:\n  lineage keys list")]
     List(FormatArgs),
 
-    /// End a key; requests with it are refused from then on
+    /// Make another secret for a key and print the key with it; the old one works for a while
+    ///
+    /// The id, name, scopes and limits stay. Give the new key to whoever uses it, look with `lineage
+    /// keys list` until the previous secret is no longer used, and let its grace end. At most two
+    /// secrets work: while the previous one does, another rotation is refused unless --drop or
+    /// --grace 0 says what to end. If a secret has leaked, --grace 0 ends all older ones at once.
+    #[command(after_help = "Example:\n  \
+        KEY=$(lineage keys rotate 4f0c2a9be1d3 --grace 48)\n  \
+        lineage keys rotate 4f0c2a9be1d3 --drop newest   # the new key was lost: make another")]
+    Rotate {
+        /// The key's id, as `lineage keys list` shows it
+        id: String,
+
+        /// For how many hours the secret in use goes on working; 0: all older ones end at once
+        #[arg(long, value_name = "HOURS", default_value_t = 24,
+              value_parser = clap::value_parser!(u32).range(0..=8_760))]
+        grace: u32,
+
+        /// Which of two secrets that work ends at once, to make room for another
+        #[arg(long, value_enum)]
+        drop: Option<DropArg>,
+
+        #[command(flatten)]
+        for_whom: ForWhom,
+
+        #[command(flatten)]
+        output: FormatArgs,
+    },
+
+    /// Make a secret that a key's requests must be signed with, and print it
+    ///
+    /// From then on, requests with this key that change something are refused unless they are signed
+    /// by the Standard Webhooks scheme; docs/SECURITY.md shows how. With --rotate, the secret before
+    /// works for another 24 hours; of two that work, the older one ends at once. With --remove, the
+    /// key needs no signatures any longer.
+    #[command(after_help = "Example:\n  \
+        SECRET=$(lineage keys signing-secret 4f0c2a9be1d3)\n  \
+        SECRET=$(lineage keys signing-secret 4f0c2a9be1d3 --rotate)\n  \
+        lineage keys signing-secret 4f0c2a9be1d3 --remove")]
+    SigningSecret {
+        /// The key's id, as `lineage keys list` shows it
+        id: String,
+
+        /// Make another secret beside the present one
+        #[arg(long)]
+        rotate: bool,
+
+        /// Let the key's requests go unsigned
+        #[arg(long, conflicts_with = "rotate")]
+        remove: bool,
+
+        #[command(flatten)]
+        for_whom: ForWhom,
+
+        #[command(flatten)]
+        output: FormatArgs,
+    },
+
+    /// End a key; requests with it are refused a second later at most
     #[command(after_help = "Example:\n  lineage keys revoke 4f0c2a9be1d3")]
     Revoke {
         /// The key's id, as `lineage keys list` shows it
         id: String,
+
+        #[command(flatten)]
+        for_whom: ForWhom,
     },
+}
+
+/// For whom and why, for the record of operators' actions.
+#[derive(Clone, Debug, clap::Args)]
+pub(crate) struct ForWhom {
+    /// Why, for auditors
+    #[arg(long, value_name = "TEXT", value_parser = printable)]
+    reason: Option<String>,
+
+    /// The person that you act for, for auditors
+    #[arg(long, value_name = "WHO", value_parser = printable)]
+    on_behalf_of: Option<String>,
+}
+
+/// Which of two secrets ends.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum DropArg {
+    /// The previous one: everybody uses the newer one
+    Oldest,
+    /// The newer one: it was lost, and nobody uses it
+    Newest,
+}
+
+impl From<DropArg> for rotation::Drop {
+    fn from(typed: DropArg) -> Self {
+        match typed {
+            DropArg::Oldest => Self::Oldest,
+            DropArg::Newest => Self::Newest,
+        }
+    }
 }
 
 /// One word of `--scopes`; `all` stands for several.
@@ -56,38 +164,29 @@ fn scopes(word: &str) -> Result<Scopes, String> {
     Ok(Scopes(vec![scope]))
 }
 
-fn name(text: &str) -> Result<String, String> {
-    domain::text::check(text).map_err(|error| error.to_string())?;
-    Ok(text.to_owned())
-}
-
 pub(crate) async fn run(command: Command, database: &DatabaseArgs) -> anyhow::Result<ExitCode> {
     let pool = database.connect().await?;
-    let mut conn = pool.acquire().await.map_err(store::StoreError::from)?;
     match command {
-        Command::Create { name, scopes, output: FormatArgs { format } } => {
+        Command::Create { name, scopes, expires, rate, for_whom, output } => {
             let asked: Vec<Scope> = scopes.into_iter().flat_map(|word| word.0).collect();
-            let granted: Vec<Scope> =
-                Scope::ALL.into_iter().filter(|scope| asked.contains(scope)).collect();
-            let (id, key) = keys::create(&mut conn, &name, &granted).await?;
-            remark("The key is shown this once; only its hash is stored.");
-            match format {
-                Format::Table => print_text(key.expose_secret())?,
-                Format::Json => print_text(&serde_json::to_string_pretty(&json!({
-                    "id": id,
-                    "name": name,
-                    "scopes": granted.iter().map(|scope| scope.name()).collect::<Vec<_>>(),
-                    "key": key.expose_secret(),
-                }))?)?,
-            }
+            let limits = keys::Limits { rate_per_second: rate, days: expires };
+            changes::create(&pool, &name, &asked, limits, &for_whom, output.format).await?;
         }
-        Command::List(FormatArgs { format }) => list(&keys::list(&mut conn).await?, format)?,
-        Command::Revoke { id } => {
-            if !keys::revoke(&mut conn, &id).await? {
-                bail!("there is no key {id:?} that still works; see `lineage keys list`");
-            }
-            print_text(&format!("Key {id} is revoked."))?;
+        Command::List(FormatArgs { format }) => {
+            let mut conn = pool.acquire().await.map_err(store::StoreError::from)?;
+            list(&keys::list(&mut conn).await?, format)?;
         }
+        Command::Rotate { id, grace, drop, for_whom, output } => {
+            let rotation = rotation::Rotation { grace_hours: grace, drop: drop.map(Into::into) };
+            changes::rotate(&pool, &id, rotation, &for_whom, output.format).await?;
+        }
+        Command::SigningSecret { id, remove: true, for_whom, .. } => {
+            changes::remove_signing_secret(&pool, &id, &for_whom).await?;
+        }
+        Command::SigningSecret { id, rotate, for_whom, output, .. } => {
+            changes::make_signing_secret(&pool, &id, rotate, &for_whom, output.format).await?;
+        }
+        Command::Revoke { id, for_whom } => changes::revoke(&pool, &id, &for_whom).await?,
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -102,21 +201,51 @@ fn list(keys: &[keys::Key], format: Format) -> anyhow::Result<()> {
                 "name": key.name,
                 "scopes": names(key),
                 "created_at": calendar::rfc3339(key.created_at),
+                "last_used_at": key.last_used_at.map(calendar::rfc3339),
+                "expires_at": key.expires_at.map(calendar::rfc3339),
                 "revoked_at": key.revoked_at.map(calendar::rfc3339),
+                "rate_per_second": key.rate_per_second,
+                "previous_secret": key.previous.map(|previous| json!({
+                    "works_until": calendar::rfc3339(previous.works_until),
+                    "last_used_at": previous.last_used_at.map(calendar::rfc3339),
+                })),
+                "signing_secrets": key.signing_secrets,
             })
         })
         .collect();
     output::print(format, &value, |_| {
+        let minute =
+            |at: chrono::DateTime<chrono::Utc>| at.format("%Y-%m-%d %H:%M UTC").to_string();
+        let maybe = |at: Option<_>| at.map_or_else(String::new, minute);
         let rows = keys.iter().map(|key| {
             vec![
                 key.id.clone(),
                 key.name.clone(),
                 names(key).join(","),
-                key.created_at.format("%Y-%m-%d %H:%M UTC").to_string(),
-                key.revoked_at
-                    .map_or_else(String::new, |at| at.format("%Y-%m-%d %H:%M UTC").to_string()),
+                minute(key.created_at),
+                maybe(key.last_used_at),
+                key.previous.map_or_else(String::new, |previous| {
+                    let used = previous.last_used_at.map(|at| format!(", used {}", minute(at)));
+                    format!("until {}{}", minute(previous.works_until), used.unwrap_or_default())
+                }),
+                if key.signing_secrets > 0 { "required".to_owned() } else { String::new() },
+                key.rate_per_second.map_or_else(String::new, |rate| format!("{rate}/s")),
+                maybe(key.expires_at),
+                maybe(key.revoked_at),
             ]
         });
-        output::table(&["id", "name", "scopes", "created", "revoked"], &[], rows.collect())
+        let header = [
+            "id",
+            "name",
+            "scopes",
+            "created",
+            "last used",
+            "previous secret",
+            "signatures",
+            "limit",
+            "expires",
+            "revoked",
+        ];
+        output::table(&header, &[], rows.collect())
     })
 }

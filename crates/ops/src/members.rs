@@ -24,6 +24,7 @@ use clap::Subcommand;
 
 use crate::connection::{BellArgs, DatabaseArgs};
 use crate::output::FormatArgs;
+pub(crate) use rows::printable;
 
 /// `lineage members …`
 #[derive(Debug, Subcommand)]

@@ -1,6 +1,5 @@
 //! Connections to PostgreSQL, each with the least rights and with limits on everything.
 
-use std::str::FromStr;
 use std::time::Duration;
 
 use secrecy::{ExposeSecret, SecretString};
@@ -8,7 +7,7 @@ use sqlx::migrate::Migrator;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{Executor, PgConnection, PgPool};
 
-use crate::StoreError;
+use crate::{StoreError, connection_url};
 
 /// The schema, as the files under `migrations/`.
 pub static MIGRATIONS: Migrator = sqlx::migrate!("../../migrations");
@@ -96,7 +95,7 @@ impl Access {
     /// Server and database for messages, without user and password.
     #[must_use]
     pub fn place(&self) -> String {
-        match PgConnectOptions::from_str(self.url.expose_secret()) {
+        match connection_url::read(&self.url) {
             Ok(options) => {
                 let host = options.get_socket().map_or_else(
                     || format!("{}:{}", options.get_host(), options.get_port()),
@@ -110,9 +109,8 @@ impl Access {
     }
 
     fn options(&self) -> Result<PgConnectOptions, sqlx::Error> {
-        let mut options = PgConnectOptions::from_str(self.url.expose_secret())?
-            .application_name(self.application_name)
-            .options([
+        let mut options =
+            connection_url::read(&self.url)?.application_name(self.application_name).options([
                 ("timezone", "UTC"),
                 ("lock_timeout", LOCK_TIMEOUT),
                 // Warnings are for people at a prompt; errors arrive as errors.

@@ -8,6 +8,7 @@ pub mod actions;
 pub mod audit;
 pub mod bench;
 pub mod changes;
+mod connection_url;
 pub mod copy;
 pub mod database;
 pub mod dead_letters;

@@ -141,7 +141,9 @@ impl World {
         self.command("lineage")
     }
 
-    fn command(&self, binary: &str) -> Command {
+    /// A command of a binary in this world, logging nothing but what it does by itself.
+    #[must_use]
+    pub fn command(&self, binary: &str) -> Command {
         let mut command = Command::new(binary_path(binary));
         command
             .env("DATABASE_URL", self.database_url().expose_secret())

@@ -117,7 +117,7 @@ async fn without_postgresql_nothing_is_accepted() {
     let lonely = api.world.ingest(&["--database-url", nowhere]);
     let post = reqwest::Client::new()
         .post(format!("{}/v1/events", lonely.url))
-        .bearer_auth("lk_a_b")
+        .bearer_auth(format!("lk_{:012}_{:064}", 1, 2))
         .body(sale("1").to_string());
     let response = post.send().await.unwrap();
     assert_eq!(response.status(), 503);

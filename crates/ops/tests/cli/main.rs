@@ -7,6 +7,7 @@ mod dead_letters;
 mod explaining;
 mod forging;
 mod importing;
+mod keys;
 mod moving;
 mod network;
 mod proving;

@@ -9,6 +9,7 @@ mod applying;
 mod dead_letters;
 mod feed;
 mod histories;
+mod keys;
 mod model;
 mod moving;
 mod races;

@@ -1,0 +1,59 @@
+-- A key keeps its id while its secrets change: two may work at a time, so that whoever uses the key
+-- can change over without a gap. A secret is never overwritten; it ends, and a new row follows.
+alter table api_keys
+  -- When the secret that the key was made with ceases to work; null: not yet decided.
+  add column secret_ends_at timestamptz,
+  -- When the whole key ceases to work.
+  add column expires_at timestamptz,
+  -- Requests per second, of each ingest process; 0: no limit; null: the default of ingest.
+  add column rate_per_second integer check (rate_per_second between 0 and 1000000);
+
+-- The secrets that rotation added: number 2 and so on. The first stands in api_keys.
+create table api_key_secrets (
+  key_id text not null references api_keys,
+  number integer not null check (number > 1),
+  secret_hash bytea not null,
+  created_at timestamptz not null default now(),
+  created_by text not null default session_user,
+  ends_at timestamptz,
+  primary key (key_id, number)
+);
+
+-- Every secret of every key, whichever table it is in.
+create view api_key_every_secret as
+  select id as key_id, 1 as number, secret_hash, created_at, secret_ends_at as ends_at from api_keys
+  union all
+  select key_id, number, secret_hash, created_at, ends_at from api_key_secrets;
+
+-- When each secret was last used, to the minute. Apart from the keys, so that ingest, which writes
+-- it, needs no right to change a key and waits for nobody who does.
+create table api_key_uses (
+  key_id text not null references api_keys,
+  number integer not null,
+  used_at timestamptz not null,
+  primary key (key_id, number)
+);
+
+-- Secrets that requests are signed with (Standard Webhooks). An HMAC needs the secret itself, so
+-- these are readable: by ingest, which checks, and by no other role.
+create table api_key_signing_secrets (
+  key_id text not null references api_keys,
+  number integer not null,
+  secret bytea not null check (octet_length(secret) between 24 and 64),
+  created_at timestamptz not null default now(),
+  created_by text not null default session_user,
+  ends_at timestamptz,
+  primary key (key_id, number)
+);
+
+grant select on api_key_secrets, api_key_every_secret, api_key_uses, api_key_signing_secrets
+  to lineage_ingest;
+grant insert, update (used_at) on api_key_uses to lineage_ingest;
+
+grant select on api_key_secrets, api_key_every_secret, api_key_uses to lineage_ops;
+grant update (secret_ends_at) on api_keys to lineage_ops;
+grant insert (key_id, number, secret_hash), update (ends_at) on api_key_secrets to lineage_ops;
+-- Operators make, end and remove signing secrets, and cannot read them back.
+grant select (key_id, number, created_at, created_by, ends_at),
+  insert (key_id, number, secret), update (ends_at), delete
+  on api_key_signing_secrets to lineage_ops;
