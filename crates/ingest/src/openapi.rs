@@ -1,9 +1,13 @@
 //! The OpenAPI document, made of the handlers and their types.
 
+mod conventions;
+
 use axum::Json;
 use utoipa::openapi::OpenApi as Document;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::{Modify, OpenApi};
+
+use self::conventions::{Problems, Texts};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -37,7 +41,7 @@ use utoipa::{Modify, OpenApi};
         crate::health::alive,
         crate::health::ready,
     ),
-    modifiers(&BearerKey)
+    modifiers(&BearerKey, &Problems, &Texts)
 )]
 struct Api;
 

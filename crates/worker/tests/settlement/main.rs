@@ -12,5 +12,6 @@ mod crowd;
 mod failures;
 mod history;
 mod network;
+mod noise;
 mod recovery;
 mod rules;
