@@ -58,9 +58,13 @@ fn line(line: &Value) -> Option<Value> {
     }))
 }
 
+type Row = (String, String, String, String, String, String, i64, String, Option<String>);
+type Rest =
+    (String, Option<String>, Option<String>, Option<String>, Option<String>, Option<String>);
+type Line = (String, String, Option<String>, String, String, String);
+
 /// What is stored of an event, in the same words.
 pub(crate) async fn stored(world: &World, event_id: &str) -> Value {
-    type Row = (String, String, String, String, String, String, i64, String, Option<String>);
     let id: uuid::Uuid = event_id.parse().unwrap();
     let facts: Row = sqlx::query_as(
         "select source, external_id,
@@ -74,8 +78,6 @@ pub(crate) async fn stored(world: &World, event_id: &str) -> Value {
     .fetch_one(&world.owner)
     .await
     .unwrap();
-    type Rest =
-        (String, Option<String>, Option<String>, Option<String>, Option<String>, Option<String>);
     let rest: Rest = sqlx::query_as(
         "select order_kind::text, market, buyer_type::text, d.buyer_id, d.order_data::text,
                 d.context::text
@@ -85,7 +87,6 @@ pub(crate) async fn stored(world: &World, event_id: &str) -> Value {
     .fetch_one(&world.owner)
     .await
     .unwrap();
-    type Line = (String, String, Option<String>, String, String, String);
     let lines: Vec<Line> = sqlx::query_as(
         "select id, product_id, category, quantity::text, amount::text, volume::text
            from event_lines where event_id = $1 order by place",

@@ -211,7 +211,7 @@ pub(crate) fn spoil(chance: &mut Chance, value: &mut Value) {
         }
         (5, _) => *value = Value::Null,
         (6, _) => *value = json!(*chance.of(&NASTY)),
-        (7, _) => *value = json!("x".repeat(chance.of(&[201, 5_000, 300_000]) + 0)),
+        (7, _) => *value = json!("x".repeat(*chance.of(&[201, 5_000, 300_000]))),
         (8, _) => *value = json!([value.clone(), value.clone()]),
         (9, _) => {
             let depth = *chance.of(&[10, 100, 120, 127]);

@@ -1,7 +1,5 @@
 //! Ladders, plans and scenarios.
 
-use std::fmt::Write as _;
-
 use domain::ladder::Ladder;
 use domain::period::Programme;
 use domain::plan::PlanFile;
@@ -60,18 +58,24 @@ fn fuzz_spoilt_yaml_is_read_or_refused_with_a_reason() {
     }
 }
 
+fn lines(count: usize, line: impl Fn(usize) -> String) -> String {
+    (0..count).map(line).collect::<Vec<_>>().concat()
+}
+
 /// Small files that grow, or cost more than their size, in careless readers.
 #[test]
 fn bombs_are_refused_or_read_soon() {
     let laughs = |levels: usize| {
-        let mut text = "a0: &a0 [ha, ha, ha, ha, ha, ha, ha, ha, ha]\n".to_owned();
-        for level in 1..levels {
-            let inner = vec![format!("*a{}", level - 1); 9].join(", ");
-            writeln!(text, "a{level}: &a{level} [{inner}]").unwrap();
-        }
-        text
+        let line = |level: usize| match level.checked_sub(1) {
+            None => "a0: &a0 [ha, ha, ha, ha, ha, ha, ha, ha, ha]\n".to_owned(),
+            Some(below) => {
+                let inner = vec![format!("*a{below}"); 9].join(", ");
+                format!("a{level}: &a{level} [{inner}]\n")
+            }
+        };
+        lines(levels, line)
     };
-    let staircase: String = (0..1_000).map(|depth| format!("{}a:\n", " ".repeat(depth))).collect();
+    let staircase = lines(1_000, |depth| format!("{}a:\n", " ".repeat(depth)));
     let megabyte = 1_000_000;
     for (name, yaml) in [
         ("laughs", laughs(12)),
@@ -86,7 +90,7 @@ fn bombs_are_refused_or_read_soon() {
         ("open brackets", "[".repeat(megabyte)),
         ("open brackets in pieces", "[[[[[]]]]] ".repeat(megabyte / 11)),
         ("a wide list", format!("ranks: [{}]", "A, ".repeat(megabyte / 3 - 10))),
-        ("a wide map", (0..60_000).map(|key| format!("k{key}: 1\n")).collect()),
+        ("a wide map", lines(60_000, |key| format!("k{key}: 1\n"))),
         ("an open quote", format!("plan: \"{}", "x".repeat(megabyte))),
         ("a long name", format!("plan: {}", "x".repeat(megabyte))),
         ("a long number", format!("max_levels: {}", "9".repeat(megabyte))),
@@ -96,7 +100,7 @@ fn bombs_are_refused_or_read_soon() {
         ("comments", "#\n".repeat(megabyte / 2)),
         ("documents", "---\n".repeat(megabyte / 4)),
         ("tags", "!!a ".repeat(megabyte / 4)),
-        ("anchors", (0..60_000).map(|name| format!("- &a{name} 1\n")).collect()),
+        ("anchors", lines(60_000, |name| format!("- &a{name} 1\n"))),
         ("aliases", format!("a: &a 1\nb: [{}]", "*a, ".repeat(megabyte / 4 - 10))),
         ("nothing but NUL", "\0".repeat(megabyte)),
         ("too large", "a".repeat(3 * megabyte)),
