@@ -102,3 +102,25 @@ fn chunks(body: &str) -> String {
     let (first, second) = body.split_at(body.len() / 2);
     format!("{:x}\r\n{first}\r\n{:x}\r\n{second}\r\n0\r\n\r\n", first.len(), second.len())
 }
+
+/// The client of a broken body is not told that it was slow, nor the other way round.
+#[tokio::test]
+async fn a_late_body_is_told_from_a_broken_one() {
+    let shop = Shop::open().await;
+    let head = format!(
+        "POST /v1/events HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {}\r\nConnection: close\r\n",
+        shop.key
+    );
+    for (rest, status) in [
+        ("Content-Length: 100\r\n\r\n{\"a\"", "408"),
+        ("Transfer-Encoding: chunked\r\n\r\nzz\r\n{\"a\"", "400"),
+    ] {
+        let mut stream = TcpStream::connect(shop.ingest.url.trim_start_matches("http://")).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream.write_all(format!("{head}{rest}").as_bytes()).unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{answer}");
+        assert!(answer.contains("application/problem+json"), "{answer}");
+    }
+}

@@ -139,7 +139,8 @@ fn plain(units: u128) -> String {
 /// JSON with numbers in one spelling, because PostgreSQL writes them in its own.
 fn numbers(value: &Value) -> Value {
     match value {
-        Value::Number(number) => json!(format!("{:e}", number.as_f64().unwrap_or(f64::NAN))),
+        // PostgreSQL knows no zero below zero.
+        Value::Number(number) => json!(format!("{:e}", number.as_f64().unwrap_or(f64::NAN) + 0.0)),
         Value::Array(items) => Value::Array(items.iter().map(numbers).collect()),
         Value::Object(fields) => {
             let fields: BTreeMap<String, Value> =

@@ -9,6 +9,8 @@ use store::testing::{Process, World};
 
 /// Longer than any answer takes; whoever needs longer hangs.
 const PATIENCE: Duration = Duration::from_secs(45);
+/// Connections that rest for longer are not used again: the server closes them by then.
+const IDLE_MAX: Duration = Duration::from_secs(5);
 /// More memory than random requests may ever cost, in KiB.
 const MEMORY_GROWTH_MAX_KIB: u64 = 256 << 10;
 
@@ -60,7 +62,7 @@ impl Shop {
         world.plan(PLAN).await;
         let (ingest, worker) = (world.ingest(&[]), world.worker(&[]));
         let key = world.key(&Scope::ALL).await;
-        let http = Client::builder().timeout(PATIENCE).build().unwrap();
+        let http = Client::builder().timeout(PATIENCE).pool_idle_timeout(IDLE_MAX).build().unwrap();
         let mut shop = Self { world, ingest, key, memory_kib: 0, http };
         for number in 0..MEMBERS {
             let sponsor = number.checked_sub(1).map(member);

@@ -156,8 +156,7 @@ fn moment(chance: &mut Chance) -> String {
     let month = chance.within(1..13);
     let day = if chance.once_in(10) { 31 } else { chance.within(1..29) };
     let end = chance.of(&["Z", "Z", ".123456789Z", "+14:00", "-12:00", "+99:99", "", " "]);
-    let second = if chance.once_in(20) { 60 } else { 59 };
-    format!("{year}-{month:02}-{day:02}T{:02}:30:{second}{end}", chance.below(24))
+    format!("{year}-{month:02}-{day:02}T{:02}:30:59{end}", chance.below(24))
 }
 
 fn decimal(chance: &mut Chance) -> String {
