@@ -151,6 +151,8 @@ async fn survive(mishap: &[(&str, &[&[u8]])], on_outcomes: bool) {
     post(&world, &next).await;
     world.wait_until_settled().await;
     wait_until_drained(&mut ringer).await;
+    // Announcements can be added again.
+    ringer.raw_on_outcomes("XADD", &[b"*", b"type", b"?"]).await.unwrap();
     assert!(worker.stop().success());
 }
 
