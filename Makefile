@@ -28,6 +28,14 @@ test: ## run every test, on a database of its own (TEST_ARGS=…)
 	$(CARGO) build --workspace --locked
 	$(WITH_SERVERS) $(CARGO) test --workspace --locked $(TEST_ARGS)
 
+MINUTES ?= 5
+
+.PHONY: fuzz
+fuzz: ## random requests, stream entries and files, each test for MINUTES=5; LINEAGE_TEST_SEED repeats
+	$(CARGO) build --workspace --locked
+	LINEAGE_FUZZ_MINUTES=$(MINUTES) $(WITH_SERVERS) $(CARGO) test --locked \
+	  -p ingest -p worker -p ops fuzz_ -- --nocapture
+
 .PHONY: check
 check: deny ## formatting, lints, documentation and dependencies, as CI wants them
 	$(CARGO) fmt --all --check

@@ -1,10 +1,14 @@
 //! Reading YAML files that people write, and naming the place of what does not fit.
 
+use std::borrow::Cow;
+
 use serde::de::DeserializeOwned;
 use thiserror::Error;
 
 /// Largest plan, ladder or scenario file that is read, in bytes.
 pub const FILE_SIZE_MAX: usize = 1 << 20;
+/// Longest path or message, in characters: both repeat what the file says.
+const REPEATED_MAX: usize = 1_000;
 /// Deepest nesting of brackets that is read.
 const NESTING_MAX: usize = 200;
 
@@ -33,9 +37,9 @@ impl std::fmt::Display for FileError {
             write!(f, "line {line}: ")?;
         }
         if !self.path.is_empty() && self.path != "." {
-            write!(f, "{}: ", self.path)?;
+            write!(f, "{}: ", cut(&self.path))?;
         }
-        f.write_str(&self.message)
+        f.write_str(&cut(&self.message))
     }
 }
 
@@ -58,8 +62,16 @@ pub(crate) fn read_yaml<T: DeserializeOwned>(yaml: &str) -> Result<T, FileError>
         let text = inner.to_string();
         let text = text.split(" at line ").next().unwrap_or(&text);
         let message = text.strip_prefix(&format!("{path}: ")).unwrap_or(text).to_owned();
-        FileError { path, line, message }
+        FileError { path: cut(&path).into_owned(), line, message: cut(&message).into_owned() }
     })
+}
+
+/// The text, or its beginning when it is long.
+fn cut(text: &str) -> Cow<'_, str> {
+    match text.char_indices().nth(REPEATED_MAX) {
+        Some((end, _)) => Cow::Owned(format!("{}…", &text[..end])),
+        None => Cow::Borrowed(text),
+    }
 }
 
 /// Whether brackets are nested so deep that reading would take minutes before it is refused.
@@ -84,6 +96,12 @@ mod tests {
     fn a_byte_order_mark_is_no_part_of_the_document() {
         let read = read_yaml::<Vec<u8>>("\u{feff}[1, 2]");
         assert_eq!(read, Ok(vec![1, 2]));
+    }
+
+    #[test]
+    fn a_message_does_not_repeat_a_file() {
+        let error = read_yaml::<u8>(&"9".repeat(100_000)).unwrap_err();
+        assert!(error.message.starts_with("invalid") && error.to_string().len() < 2_000, "{error}");
     }
 
     #[test]

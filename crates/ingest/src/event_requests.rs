@@ -40,26 +40,29 @@ pub(crate) struct SaleRequest {
     #[schema(example = "01920000-0000-7000-8000-000000000001")]
     member_id: Option<Uuid>,
     /// The credited seller by the company's own id, in place of `member_id`.
-    #[schema(example = "17850")]
+    #[schema(example = "17850", max_length = 200)]
     member_external_id: Option<String>,
     /// Commissionable value: after discounts, without tax and shipping. Up to 16 digits before
     /// the point and 4 after.
-    #[schema(value_type = String, example = "199.90")]
+    #[schema(value_type = String, example = "199.90",
+             pattern = r"^(0*[0-9]{1,16}(\.[0-9]{1,4}0*)?|-0+(\.0+)?)$")]
     amount: Amount,
     /// ISO 4217 code of `amount`.
     #[schema(example = "EUR", pattern = "^[A-Z]{3}$")]
     currency: String,
     /// Points. When absent: what the lines' volumes sum up to, or `amount` without lines.
-    #[schema(value_type = Option<String>, example = "150")]
+    #[schema(value_type = Option<String>, example = "150",
+             pattern = r"^(0*[0-9]{1,16}(\.[0-9]{1,4}0*)?|-0+(\.0+)?)$")]
     volume: Option<Amount>,
     /// What was sold: `PRODUCT` (when absent) or `INVESTMENT`.
-    #[schema(value_type = Option<String>, example = "PRODUCT")]
+    #[schema(value_type = Option<String>, example = "PRODUCT", pattern = "^(PRODUCT|INVESTMENT)$")]
     source_type: Option<SourceType>,
     /// The product, for rules that ask for it.
-    #[schema(example = "SKU-7")]
+    #[schema(example = "SKU-7", max_length = 200)]
     product_id: Option<String>,
     /// Why it was ordered: `STANDARD` (when absent), `ENROLMENT` or `SUBSCRIPTION`.
-    #[schema(value_type = Option<String>, example = "STANDARD")]
+    #[schema(value_type = Option<String>, example = "STANDARD",
+             pattern = "^(STANDARD|ENROLMENT|SUBSCRIPTION)$")]
     order_kind: Option<OrderKind>,
     /// The market, for rules that ask for it.
     #[schema(example = "CZ", max_length = 200)]

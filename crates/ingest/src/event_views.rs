@@ -177,7 +177,7 @@ pub(crate) async fn find(
     State(app): State<App>,
     named: Result<Query<Named>, QueryRejection>,
 ) -> Result<Json<EventView>, Problem> {
-    let Query(named) = named.map_err(|error| Problem::invalid("", error.body_text()))?;
+    let named = parameters::query(named)?;
     let id = event_id(&named.source, &named.external_id);
     view(&app, id, named.explain.unwrap_or(false)).await
 }
@@ -264,8 +264,10 @@ fn month(first_day: NaiveDate) -> String {
 #[into_params(parameter_in = Query)]
 pub(crate) struct FeedQuery {
     /// The `next` of the page before; absent: from the beginning.
+    #[param(pattern = r"^([0-9]{1,18}\.[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12})?$")]
     after: Option<String>,
     /// Entries of a page, 1 to 1000; 100 when absent.
+    #[param(minimum = 1, maximum = 1000)]
     limit: Option<i64>,
 }
 
@@ -307,7 +309,7 @@ pub(crate) async fn feed(
     State(app): State<App>,
     query: Result<Query<FeedQuery>, QueryRejection>,
 ) -> Result<Json<FeedPage>, Problem> {
-    let Query(query) = query.map_err(|error| Problem::invalid("", error.body_text()))?;
+    let query = parameters::query(query)?;
     let limit = query.limit.unwrap_or(PAGE_DEFAULT);
     if !(1..=PAGE_MAX).contains(&limit) {
         return Err(Problem::invalid("/limit", format!("limit must be 1 to {PAGE_MAX}")));

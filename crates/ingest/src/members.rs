@@ -52,7 +52,8 @@ pub(crate) struct MemberRequest {
     #[schema(value_type = Option<String>, format = DateTime)]
     joined_at: Option<String>,
     /// `ACTIVE` when absent.
-    #[schema(value_type = Option<String>, example = "ACTIVE")]
+    #[schema(value_type = Option<String>, example = "ACTIVE",
+             pattern = "^(ACTIVE|INACTIVE|SUSPENDED|TERMINATED)$")]
     status: Option<MemberStatus>,
     /// A rank of the ladder; the lowest when absent.
     #[schema(example = "SILVER")]

@@ -1,5 +1,7 @@
 //! The OpenAPI document, made of the handlers and their types.
 
+mod conventions;
+
 use axum::Json;
 use utoipa::openapi::header::Header;
 use utoipa::openapi::path::{Operation, ParameterBuilder, ParameterIn};
@@ -8,6 +10,8 @@ use utoipa::openapi::schema::Type;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::{Content, Object, OpenApi as Document, Ref, Required};
 use utoipa::{Modify, OpenApi};
+
+use self::conventions::{Problems, Texts};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -45,7 +49,7 @@ use utoipa::{Modify, OpenApi};
         crate::health::alive,
         crate::health::ready,
     ),
-    modifiers(&BearerKey, &Doors)
+    modifiers(&BearerKey, &Doors, &Problems, &Texts)
 )]
 struct Api;
 

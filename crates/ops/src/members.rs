@@ -15,6 +15,8 @@ pub(crate) mod question;
 mod rows;
 mod setting;
 mod splitting;
+#[cfg(test)]
+mod spoilt_tests;
 mod tree;
 pub(crate) mod view;
 

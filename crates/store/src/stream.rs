@@ -9,6 +9,8 @@
 //! so the stream's length is the backlog. Entries of a dead worker stay in its pending list until
 //! another claims them. Keeps to the commands of Redis 7.0; Valkey has them too.
 
+mod upkeep;
+
 use std::time::Duration;
 
 use redis::aio::{ConnectionManager, ConnectionManagerConfig, MultiplexedConnection};
@@ -157,24 +159,12 @@ impl Ringer {
             pipe.cmd("XACK").arg(&self.keys.events).arg(GROUP).arg(entries).ignore();
             pipe.cmd("XDEL").arg(&self.keys.events).arg(entries).ignore();
         }
-        Ok(pipe.query_async(&mut self.conn).await?)
-    }
-
-    /// Makes stream and group if they are missing. From `0`: what is in the stream already must
-    /// be read, not skipped.
-    pub async fn ensure_group(&mut self) -> Result<(), StoreError> {
-        let made: Result<(), _> = cmd("XGROUP")
-            .arg("CREATE")
-            .arg(&self.keys.events)
-            .arg(GROUP)
-            .arg("0")
-            .arg("MKSTREAM")
-            .query_async(&mut self.conn)
-            .await;
-        match made {
-            Err(error) if error.code() != Some("BUSYGROUP") => Err(error.into()),
-            _ => Ok(()),
+        let done: Result<(), redis::RedisError> = pipe.query_async(&mut self.conn).await;
+        if done.as_ref().is_err_and(|error| error.kind() != redis::ErrorKind::Io) {
+            // Something stands at a key that takes no entries, most likely: mended for the next time.
+            self.make_room().await?;
         }
+        Ok(done?)
     }
 
     /// How many entries are in the stream: not yet read, or read and not yet settled.
@@ -279,6 +269,35 @@ impl Ringer {
         Ok(command.query_async::<Value>(&mut self.conn).await.map(|_| ())?)
     }
 
+    /// Any command: its words, the key of the events, then the arguments. For tests.
+    #[cfg(feature = "testing")]
+    pub async fn raw(&mut self, words: &str, arguments: &[&[u8]]) -> Result<Value, StoreError> {
+        self.raw_at(self.keys.events.clone(), words, arguments).await
+    }
+
+    /// The same on the stream of announcements. For tests.
+    #[cfg(feature = "testing")]
+    pub async fn raw_on_outcomes(
+        &mut self,
+        words: &str,
+        arguments: &[&[u8]],
+    ) -> Result<Value, StoreError> {
+        self.raw_at(self.keys.outcomes.clone(), words, arguments).await
+    }
+
+    #[cfg(feature = "testing")]
+    async fn raw_at(
+        &mut self,
+        key: String,
+        words: &str,
+        arguments: &[&[u8]],
+    ) -> Result<Value, StoreError> {
+        let mut words = words.split(' ');
+        let mut command = cmd(words.next().unwrap_or_default());
+        command.arg(words.collect::<Vec<_>>()).arg(key).arg(arguments);
+        Ok(command.query_async(&mut self.conn).await?)
+    }
+
     /// Every event that an entry names, whether somebody holds the entry or not. For tests.
     #[cfg(feature = "testing")]
     pub async fn event_ids(&mut self) -> Result<Vec<Uuid>, StoreError> {
@@ -293,6 +312,8 @@ impl Ringer {
         Ok(cmd("DEL")
             .arg(&self.keys.events)
             .arg(&self.keys.outcomes)
+            .arg(format!("{}:aside", self.keys.events))
+            .arg(format!("{}:aside", self.keys.outcomes))
             .query_async::<Value>(&mut self.conn)
             .await
             .map(|_| ())?)

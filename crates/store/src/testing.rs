@@ -4,6 +4,8 @@
 //! `make test` provides both servers. Failures panic: a test has nothing better to do.
 #![expect(clippy::missing_panics_doc, reason = "everything here panics, as said above")]
 
+pub mod fuzz;
+
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -279,6 +281,21 @@ impl Process {
     pub fn kill(mut self) {
         self.child.kill().expect("kill");
         self.child.wait().expect("wait");
+    }
+
+    /// The most memory that it ever had, in KiB.
+    #[must_use]
+    pub fn memory_peak_kib(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()));
+        let status = status.expect("the process's status");
+        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        let peak = peak.and_then(|peak| peak.split_whitespace().next()?.parse().ok());
+        peak.expect("VmHWM of a running process")
+    }
+
+    /// Whether it still runs.
+    pub fn is_running(&mut self) -> bool {
+        self.child.try_wait().expect("wait").is_none()
     }
 
     /// Asks it to stop and waits until it has.

@@ -21,7 +21,7 @@ const OBJECT_DEPTH_MAX: u32 = 16;
 pub(crate) struct BuyerRequest {
     /// `MEMBER` of the programme, or `CUSTOMER` from outside.
     #[serde(rename = "type")]
-    #[schema(value_type = String, example = "CUSTOMER")]
+    #[schema(value_type = String, example = "CUSTOMER", pattern = "^(MEMBER|CUSTOMER)$")]
     kind: BuyerType,
     /// The buyer by the shop's own id. Kept, never compared; can be erased.
     #[schema(example = "C-17", max_length = 200)]

@@ -28,10 +28,12 @@ pub(crate) struct LineRequest {
     #[schema(schema_with = quantity_schema)]
     quantity: Quantity,
     /// The position's commissionable value. All lines' amounts sum up to the sale's.
-    #[schema(value_type = String, example = "60.00")]
+    #[schema(value_type = String, example = "60.00",
+             pattern = r"^(0*[0-9]{1,16}(\.[0-9]{1,4}0*)?|-0+(\.0+)?)$")]
     amount: Amount,
     /// The position's points; `amount` when absent. All lines' volumes sum up to the sale's.
-    #[schema(value_type = Option<String>, example = "50")]
+    #[schema(value_type = Option<String>, example = "50",
+             pattern = r"^(0*[0-9]{1,16}(\.[0-9]{1,4}0*)?|-0+(\.0+)?)$")]
     volume: Option<Amount>,
 }
 
@@ -46,12 +48,15 @@ impl<'de> Deserialize<'de> for Quantity {
     }
 }
 
+/// A decimal as text. That it is more than zero is checked apart.
+const QUANTITY: &str = r"^0*[0-9]{1,16}(\.[0-9]{1,4}0*)?$";
+
 fn quantity_schema() -> Schema {
     let form = |kind| ObjectBuilder::new().schema_type(kind);
     OneOfBuilder::new()
         .description(Some("How many, more than zero: a decimal text, or a whole number."))
-        .item(form(Type::String).examples(["1.5"]))
-        .item(form(Type::Integer).examples([2]))
+        .item(form(Type::String).examples(["1.5"]).pattern(Some(QUANTITY)))
+        .item(form(Type::Integer).examples([2]).minimum(Some(1)))
         .into()
 }
 

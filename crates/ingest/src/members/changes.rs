@@ -28,7 +28,8 @@ use crate::problem::Problem;
 #[serde(deny_unknown_fields)]
 pub(crate) struct StateRequest {
     /// The new status.
-    #[schema(value_type = Option<String>, example = "SUSPENDED")]
+    #[schema(value_type = Option<String>, example = "SUSPENDED",
+             pattern = "^(ACTIVE|INACTIVE|SUSPENDED|TERMINATED)$")]
     status: Option<MemberStatus>,
     /// The new rank, one of the ladder.
     #[schema(example = "SILVER")]

@@ -36,6 +36,7 @@ pub(crate) struct HistoryQuery {
     /// The `next` of the page before; absent: from the beginning.
     after: Option<i64>,
     /// Changes of a page, 1 to 1000; 100 when absent.
+    #[param(minimum = 1, maximum = 1000)]
     limit: Option<i64>,
 }
 

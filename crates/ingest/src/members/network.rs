@@ -32,8 +32,10 @@ pub(crate) struct PlacedView {
 #[into_params(parameter_in = Query)]
 pub(crate) struct UplineQuery {
     /// The `next` of the page before, which is a level; absent: from the sponsor.
+    #[param(minimum = 0)]
     after: Option<i32>,
     /// Members of a page, 1 to 1000; 100 when absent.
+    #[param(minimum = 1, maximum = 1000)]
     limit: Option<i64>,
     /// The moment that is asked about: RFC 3339; the present when absent.
     #[param(value_type = Option<String>, format = DateTime)]
@@ -88,10 +90,13 @@ pub(crate) async fn upline(
 #[into_params(parameter_in = Query)]
 pub(crate) struct DownlineQuery {
     /// How many levels down, 1 to 5000; 1: the direct members; absent: all.
+    #[param(minimum = 1, maximum = 5000)]
     levels: Option<i64>,
     /// The `next` of the page before; absent: from the first direct member.
+    #[param(pattern = r"^([1-9][0-9]{0,8}\.[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12})?$")]
     after: Option<String>,
     /// Members of a page, 1 to 1000; 100 when absent.
+    #[param(minimum = 1, maximum = 1000)]
     limit: Option<i64>,
     /// The moment that is asked about: RFC 3339; the present when absent.
     #[param(value_type = Option<String>, format = DateTime)]

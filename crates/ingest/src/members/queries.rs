@@ -32,7 +32,8 @@ pub(crate) struct MemberAsOf {
 #[into_params(parameter_in = Query)]
 pub(crate) struct Named {
     /// What the company calls the member.
-    #[param(value_type = String, required)]
+    #[param(value_type = String, required, min_length = 1, max_length = 200,
+            pattern = r"^[^\u0000-\u001f\u007f-\u009f]+$")]
     external_id: Option<String>,
     /// The moment that is asked about: RFC 3339; the present when absent.
     #[param(value_type = Option<String>, format = DateTime)]

@@ -31,10 +31,12 @@ use crate::problem::Problem;
 #[serde(deny_unknown_fields)]
 pub(crate) struct Shares {
     /// What the member keeps.
-    #[schema(value_type = String, example = "70.00")]
+    #[schema(value_type = String, example = "70.00",
+             pattern = r"^(0*(100(\.0+)?|[0-9]{1,2}(\.[0-9]{1,4}0*)?)|-0+(\.0+)?)$")]
     to_self: Percentage,
     /// What goes to the seller whom the member sponsors.
-    #[schema(value_type = String, example = "30.00")]
+    #[schema(value_type = String, example = "30.00",
+             pattern = r"^(0*(100(\.0+)?|[0-9]{1,2}(\.[0-9]{1,4}0*)?)|-0+(\.0+)?)$")]
     to_referral: Percentage,
 }
 

@@ -22,11 +22,14 @@ use crate::problem::Problem;
 #[into_params(parameter_in = Query)]
 pub(crate) struct StatementQuery {
     /// The period that lines were earned in, such as 2023-05.
-    #[param(value_type = String, required, example = "2023-05")]
+    #[param(value_type = String, required, example = "2023-05",
+            pattern = "^[0-9]{4}-(0[1-9]|1[0-2])$")]
     period: Option<String>,
     /// The `next` of the page before; absent: from the beginning.
+    #[param(pattern = r"^([0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}\.[0-9]{1,4})?$")]
     after: Option<String>,
     /// Lines of a page, 1 to 1000; 100 when absent.
+    #[param(minimum = 1, maximum = 1000)]
     limit: Option<i64>,
 }
 

@@ -14,6 +14,7 @@ mod failures;
 mod forwarder;
 mod history;
 mod network;
+mod noise;
 mod outages;
 mod recovery;
 mod rules;
