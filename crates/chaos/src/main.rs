@@ -2,5 +2,10 @@
 //! that shares no code with what it judges.
 
 mod evidence;
+mod oracle;
+mod reference;
+#[cfg(test)]
+mod small_world;
+mod witness;
 
 fn main() {}

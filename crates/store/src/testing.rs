@@ -62,6 +62,12 @@ impl World {
         database::url_beside(&self.server, &self.name)
     }
 
+    /// The URL of Redis. The streams' prefix is [`World::name`].
+    #[must_use]
+    pub fn redis_url(&self) -> SecretString {
+        self.redis.clone()
+    }
+
     /// A pool with a binary's rights.
     #[must_use]
     pub fn pool_as(&self, role: Role) -> PgPool {
@@ -326,6 +332,7 @@ impl Drop for Process {
 }
 
 /// Fails where failpoints are not compiled in, because nothing would happen there.
+#[expect(clippy::assertions_on_constants, reason = "it depends on how the tests were built")]
 fn failing(mut command: Command, variables: &[(&str, &str)]) -> Command {
     assert!(
         crate::failpoints::COMPILED_IN,
