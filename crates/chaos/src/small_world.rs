@@ -54,12 +54,13 @@ pub(crate) async fn settled(seed: u64) -> Settled {
     small.sell(&ingest, "before", 60).await;
     small.change(&ingest).await;
     small.sell(&ingest, "after", 60).await;
-    let stranger = small.sale("stranger", Uuid::from_u128(9_999), Utc::now());
+    let now = small.now().await;
+    let stranger = small.sale("stranger", Uuid::from_u128(9_999), now);
     assert_eq!(small.post(&ingest, &stranger).await, 202);
     small.evidence.acknowledged.push(stranger);
     // The load may not know of what it posted: one of these is recorded, one is not.
     let recorded = small.evidence.acknowledged.swap_remove(3);
-    let never = small.sale("never-sent", Uuid::from_u128(1), Utc::now());
+    let never = small.sale("never-sent", Uuid::from_u128(1), now);
     small.evidence.unanswered = vec![recorded, never];
     small.wait_until_decided().await;
     assert!(worker.stop().success() && ingest.stop().success());
@@ -81,6 +82,11 @@ impl Small {
     fn below(&mut self, end: u64) -> u64 {
         self.dice = self.dice.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
         (self.dice >> 33) % end
+    }
+
+    async fn now(&self) -> DateTime<Utc> {
+        let now = sqlx::query_scalar("select clock_timestamp()").fetch_one(&self.world.owner);
+        now.await.unwrap()
     }
 
     fn any_member(&mut self) -> Uuid {
@@ -108,10 +114,11 @@ impl Small {
 
     /// Posts sales of random members, amounts and moments, and remembers them.
     pub(crate) async fn sell(&mut self, ingest: &Process, name: &str, count: usize) {
+        let now = self.now().await;
         for number in 0..count {
             let seller = self.any_member();
             let late = TimeDelta::hours(i64::try_from(self.below(3) * self.below(900)).unwrap());
-            let sale = self.sale(&format!("{name}-{number}"), seller, Utc::now() - late);
+            let sale = self.sale(&format!("{name}-{number}"), seller, now - late);
             assert_eq!(self.post(ingest, &sale).await, 202);
             self.evidence.acknowledged.push(sale);
         }

@@ -37,7 +37,10 @@ pub(super) async fn sessions(conn: &mut PgConnection, findings: &mut Findings) -
     let begun = Instant::now();
     while !idle.is_empty() {
         if begun.elapsed() > IDLE_MAX {
-            return Ok(idle.into_iter().for_each(|session| findings.add(SESSIONS, session)));
+            for session in idle {
+                findings.add(SESSIONS, session);
+            }
+            break;
         }
         tokio::time::sleep(Duration::from_millis(200)).await;
         let now: Vec<String> = sqlx::query_scalar(query).fetch_all(&mut *conn).await?;

@@ -27,7 +27,7 @@ pub(super) struct Event {
     recorded_at: DateTime<Utc>,
     as_of: DateTime<Utc>,
     pub(super) earned_period: NaiveDate,
-    event_type: String,
+    kind: String,
     source_type: String,
     pub(super) currency: String,
     pub(super) amount: String,
@@ -68,7 +68,7 @@ pub(super) async fn check(
     loop {
         let page: Vec<Event> = sqlx::query_as(
             "select id, source, external_id, member_id, occurred_at, recorded_at, as_of, \
-                    earned_period, event_type::text, source_type::text, currency, amount::text, \
+                    earned_period, event_type::text as kind, source_type::text, currency, amount::text, \
                     volume::text, line_count \
                from events where id > $1 order by id limit $2",
         )
@@ -131,7 +131,7 @@ fn differences(event: &Event, posted: &PostedSale) -> Vec<String> {
     compare("currency", event.currency.clone(), posted.currency.clone());
     compare("amount (1/10,000)", amount(&event.amount), posted_amount.clone());
     compare("volume (1/10,000)", amount(&event.volume), posted_amount);
-    compare("event_type", event.event_type.clone(), "SALE".to_owned());
+    compare("event_type", event.kind.clone(), "SALE".to_owned());
     compare("source_type", event.source_type.clone(), "PRODUCT".to_owned());
     compare("line_count", event.line_count.to_string(), "0".to_owned());
     let occurred_at = event.occurred_at.timestamp_micros().to_string();

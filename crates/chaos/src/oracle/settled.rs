@@ -17,7 +17,7 @@ use crate::reference::{self, Paid, Priced, RULES, Sale, ten_thousandths, written
 #[derive(sqlx::FromRow)]
 struct Line {
     event_id: Uuid,
-    line: i16,
+    number: i16,
     member_id: Uuid,
     entry_type: String,
     level: Option<i16>,
@@ -98,7 +98,7 @@ async fn read(conn: &mut PgConnection, ids: &[Uuid]) -> sqlx::Result<HashMap<Uui
         stored.entry(id).or_default().failures.push((state, cause));
     }
     let lines: Vec<Line> = sqlx::query_as(
-        "select event_id, line, member_id, entry_type::text, level, depth, rule_id, currency, \
+        "select event_id, line as number, member_id, entry_type::text, level, depth, rule_id, currency, \
                 amount::text, career_points::text, earned_period, posted_period \
            from commission_ledger where event_id = any($1) order by event_id, line",
     )
@@ -113,7 +113,7 @@ async fn read(conn: &mut PgConnection, ids: &[Uuid]) -> sqlx::Result<HashMap<Uui
 
 /// The outcome knows how many lines it has; they are numbered from 0.
 fn complete(event: &Event, expected: i16, lines: &[Line], findings: &mut Findings) {
-    let numbers: Vec<i16> = lines.iter().map(|line| line.line).collect();
+    let numbers: Vec<i16> = lines.iter().map(|line| line.number).collect();
     if numbers != (0..expected).collect::<Vec<i16>>() {
         let detail = format!(
             "event {}: the outcome has {expected} lines, the ledger those numbered {numbers:?}",
