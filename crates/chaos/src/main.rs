@@ -21,6 +21,8 @@ mod reference;
 mod report;
 mod run;
 mod servers;
+#[cfg(test)]
+mod small_world;
 mod witness;
 mod workspace;
 

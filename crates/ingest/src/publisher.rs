@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use store::failpoints::{Place, pass};
 use store::stream::Ringer;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
@@ -40,6 +41,7 @@ impl Publisher {
             let mut requests = Vec::with_capacity(TOGETHER_MAX);
             while waiting.recv_many(&mut requests, TOGETHER_MAX).await > 0 {
                 let event_ids: Vec<Uuid> = requests.drain(..).flatten().collect();
+                pass(Place::BeforePublish);
                 if let Err(error) = ringer.publish(&event_ids).await {
                     metrics.not_rung(event_ids.len());
                     tracing::warn!(%error, events = event_ids.len(),

@@ -15,6 +15,7 @@ use chrono::NaiveDate;
 use domain::period::Programme;
 use domain::sale::Moment;
 use store::events::{self, Facts, NewEvent};
+use store::failpoints::{self, Sabotage};
 use store::locks::{self, Lock};
 use store::{PgConnection, PgPool, StoreError, ledger, programme};
 use uuid::Uuid;
@@ -140,6 +141,9 @@ impl Recorder {
         let (distinct, mut problems) = distinct_events(requests, &prepared);
         let mut contradiction = problems.iter().any(Option::is_some);
         let sorted: Vec<&NewEvent> = distinct.values().copied().collect();
+        if failpoints::is_sabotaged(Sabotage::PublishBeforeInsert) {
+            self.publisher.ring(distinct.keys().copied().collect());
+        }
         let inserted: HashSet<Uuid> = if sorted.is_empty() || contradiction {
             HashSet::new()
         } else {

@@ -10,6 +10,7 @@ use std::time::Instant;
 use chrono::TimeDelta;
 use domain::rule_book::RuleBook;
 use domain::rule_set::Reads;
+use store::failpoints::{self, Place, Sabotage, pass};
 use store::failures::{self, FailedAttempt};
 use store::locks;
 use store::settling::{self, LedgerLine, Outcome, Unsettled, Walk};
@@ -66,6 +67,7 @@ pub(crate) async fn settle(
     }
     let read = Instant::now();
     metrics.observe_stage(Stage::Read, begun, read);
+    pass(Place::AfterLookup);
 
     let mut outcomes = Vec::with_capacity(batch.events.len());
     let mut failed = Vec::new();
@@ -88,8 +90,12 @@ pub(crate) async fn settle(
     let mut report = Report::default();
     if !outcomes.is_empty() {
         let mut claimed = settling::claim(&mut tx, &outcomes).await?;
+        pass(Place::AfterClaim);
         claimed.sort_unstable();
-        let ours = outcomes.iter().filter(|o| claimed.binary_search(&o.event_id).is_ok());
+        let ours = outcomes.iter().filter(|o| {
+            claimed.binary_search(&o.event_id).is_ok()
+                || failpoints::is_sabotaged(Sabotage::SkipClaim)
+        });
         report.lines = settling::write_lines(&mut tx, ours).await?;
         report.settled = claimed;
     }
@@ -112,7 +118,9 @@ pub(crate) async fn settle(
     }
     let written = Instant::now();
     metrics.observe_stage(Stage::Write, computed, written);
+    pass(Place::BeforeCommit);
     tx.commit().await?;
+    pass(Place::AfterCommit);
     let committed = Instant::now();
     metrics.observe_stage(Stage::Commit, written, committed);
 

@@ -6,6 +6,7 @@ mod account;
 mod bad_input;
 mod client;
 mod explaining;
+mod failpoints;
 mod idempotency;
 mod members;
 mod moving;

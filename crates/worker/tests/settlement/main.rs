@@ -9,6 +9,7 @@
 mod batches;
 mod calculations;
 mod crowd;
+mod failpoints;
 mod failures;
 mod history;
 mod network;
