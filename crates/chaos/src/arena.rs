@@ -21,8 +21,6 @@ pub(crate) const WORKERS: usize = 2;
 
 /// A whole installation.
 pub(crate) struct Arena {
-    /// Where everything lies.
-    pub(crate) workspace: Workspace,
     /// PostgreSQL.
     pub(crate) postgres: Mutex<Postgres>,
     /// Redis.
@@ -38,17 +36,29 @@ pub(crate) struct Arena {
     /// The direct URL of Redis.
     pub(crate) redis_url: String,
     installation: Arc<Installation>,
+    /// Where everything lies. Last: it goes when nobody needs it any more.
+    pub(crate) workspace: Workspace,
 }
 
 impl Arena {
     /// Starts the servers and makes the places; no process runs yet.
-    pub(crate) async fn new(sabotage: Option<String>, disk_mebibytes: u64) -> anyhow::Result<Self> {
+    pub(crate) async fn new(
+        workspace: Workspace,
+        sabotage: Option<String>,
+        disk_mebibytes: u64,
+    ) -> anyhow::Result<Self> {
         let installation = Arc::new(Installation::find(sabotage).await?);
-        let workspace = Workspace::new()?;
+
         let disk = SmallDisk::mount(workspace.path.join("disk"), disk_mebibytes).await;
         let above = disk.as_ref().map_or(workspace.path.as_path(), |disk| disk.path.as_path());
-        let postgres = Postgres::start(above, &workspace).await?;
-        let redis = RedisServer::start(&workspace).await?;
+        let started = async {
+            let postgres = Postgres::start(above, &workspace).await?;
+            anyhow::Ok((postgres, RedisServer::start(&workspace).await?))
+        };
+        let (postgres, redis) = started.await.inspect_err(|_| {
+            workspace.keep_logs();
+            eprintln!("chaos: logs are in {}", workspace.path.display());
+        })?;
         let (mut ingests, mut workers) = (Vec::new(), Vec::new());
         for (program, count, places) in
             [(Program::Ingest, INGESTS, &mut ingests), (Program::Worker, WORKERS_MAX, &mut workers)]
@@ -63,7 +73,6 @@ impl Arena {
         let (database_url, redis_url) = (postgres.url(), redis.url());
         let (postgres, redis) = (Mutex::new(postgres), Mutex::new(redis));
         Ok(Self {
-            workspace,
             postgres,
             redis,
             disk,
@@ -72,6 +81,7 @@ impl Arena {
             database_url,
             redis_url,
             installation,
+            workspace,
         })
     }
 

@@ -152,17 +152,17 @@ impl Load {
         Ok(Self { world, tasks, probes })
     }
 
-    /// Posts a sale and waits until it is settled. The time from now until then; `None`: not within
-    /// `limit`.
+    /// Posts a sale through each ingest and waits until both are settled. The time from now until
+    /// then; `None`: not within `limit`.
     pub(crate) async fn probe(&mut self, limit: Duration) -> Option<Duration> {
         let begun = Instant::now();
-        let sale = self.probes.sale(&self.world);
-        let settled = async {
-            let ingest = usize::try_from(sale.event_id.as_u128() % 2).unwrap_or(0);
-            self.world.insist_on_sale(&sale, ingest).await;
+        let (one, other) = (self.probes.sale(&self.world), self.probes.sale(&self.world));
+        let settled = async |ingest, sale: &PostedSale| {
+            self.world.insist_on_sale(sale, ingest).await;
             self.world.until_settled(sale.event_id).await;
         };
-        tokio::time::timeout(limit, settled).await.ok().map(|()| begun.elapsed())
+        let both = async { tokio::join!(settled(0, &one), settled(1, &other)) };
+        tokio::time::timeout(limit, both).await.ok().map(|_| begun.elapsed())
     }
 
     /// How many members there are.

@@ -16,6 +16,7 @@ mod processes;
 mod proxy;
 mod quiescence;
 mod random;
+mod recovery;
 mod reference;
 mod report;
 mod run;

@@ -21,6 +21,8 @@ const RESTART_AFTER: Duration = Duration::from_millis(150);
 const START_MAX: Duration = Duration::from_secs(30);
 /// How long a process that was asked to stop may take.
 pub(crate) const STOP_MAX: Duration = Duration::from_secs(40);
+/// Loops of a worker that read the stream.
+pub(crate) const LOOPS: usize = 2;
 /// What the streams' keys begin with.
 pub(crate) const STREAM_PREFIX: &str = "chaos";
 
@@ -105,7 +107,10 @@ impl Installation {
             }
         }
         let mut worker_arguments: Vec<String> =
-            ["--reclaim-after", "2", "--sweep-every", "1"].map(str::to_owned).into();
+            ["--reclaim-after", "2", "--sweep-every", "1", "--connections"]
+                .map(str::to_owned)
+                .into();
+        worker_arguments.push(LOOPS.to_string());
         let help = tokio::process::Command::new(directory.join("lineage-worker"))
             .arg("--help")
             .output()
@@ -181,6 +186,14 @@ impl Place {
     pub(crate) fn url_now(&self) -> Option<String> {
         match &*self.shared.state.borrow() {
             State::Up { url, .. } => Some(url.clone()),
+            State::Down => None,
+        }
+    }
+
+    /// The process's id now; `None` while it is down.
+    pub(crate) fn pid_now(&self) -> Option<i32> {
+        match &*self.shared.state.borrow() {
+            State::Up { pid, .. } => Some(pid.as_raw_nonzero().get()),
             State::Down => None,
         }
     }

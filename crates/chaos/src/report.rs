@@ -7,12 +7,13 @@ use std::time::Duration;
 use crate::evidence::Finding;
 use crate::faults::Fault;
 use crate::load::Counts;
+use crate::recovery::Recovery;
 
 /// What happened to one kind of fault.
 #[derive(Clone, Debug, Default)]
 struct Row {
-    /// From the fault's end until a sale posted after it was settled.
-    recoveries: Vec<Duration>,
+    /// From each fault's end.
+    recoveries: Vec<Recovery>,
     /// How often it could not be injected.
     missed: u64,
 }
@@ -41,7 +42,7 @@ impl Report {
     }
 
     /// A fault happened, and the installation was itself again after so long.
-    pub(crate) fn injected(&mut self, fault: Fault, recovery: Duration) {
+    pub(crate) fn injected(&mut self, fault: Fault, recovery: Recovery) {
         self.rows.entry(fault).or_default().recoveries.push(recovery);
     }
 
@@ -83,25 +84,28 @@ impl Report {
             findings.len(),
             seconds(self.quiet_after),
         );
-        let _ = writeln!(text, "| fault | name | times | median recovery | longest recovery |");
-        let _ = writeln!(text, "|---|---|--:|--:|--:|");
+        let _ = writeln!(
+            text,
+            "| fault | name | times | settles again: median | longest | all work again: longest |"
+        );
+        let _ = writeln!(text, "|---|---|--:|--:|--:|--:|");
         for (fault, row) in &self.rows {
-            let mut recoveries = row.recoveries.clone();
-            recoveries.sort_unstable();
-            let at =
-                |place: usize| recoveries.get(place).map_or("–".to_owned(), |at| seconds(*at));
-            let (median, longest) =
-                (at(recoveries.len() / 2), at(recoveries.len().wrapping_sub(1)));
+            let mut settles: Vec<_> = row.recoveries.iter().map(|after| after.settles).collect();
+            settles.sort_unstable();
+            let complete = row.recoveries.iter().map(|after| after.complete).max();
+            let shown = |time: Option<Duration>| time.map_or("–".to_owned(), seconds);
+            let median = shown(settles.get(settles.len() / 2).copied());
+            let (longest, complete) = (shown(settles.last().copied()), shown(complete));
             let (says, name) = (fault.says(), fault.name());
-            let _ = write!(text, "| {says} | `{name}` | {}", recoveries.len());
+            let _ = write!(text, "| {says} | `{name}` | {}", settles.len());
             if row.missed > 0 {
                 let _ = write!(text, " (and {} in vain)", row.missed);
             }
-            let _ = writeln!(text, " | {median} | {longest} |");
+            let _ = writeln!(text, " | {median} | {longest} | {complete} |");
         }
         for (fault, why) in &self.left_out {
             let _ =
-                writeln!(text, "| {} | `{}` | left out: {why} | | |", fault.says(), fault.name());
+                writeln!(text, "| {} | `{}` | left out: {why} | | | |", fault.says(), fault.name());
         }
         text.push_str(&self.load());
         for finding in findings {
@@ -148,14 +152,15 @@ mod tests {
     fn the_table_has_each_kind_with_its_median_and_longest_recovery() {
         let mut report = Report::new(7);
         for millis in [300, 100, 900] {
-            report.injected(Fault::KillWorker, Duration::from_millis(millis));
+            let settles = Duration::from_millis(millis);
+            report.injected(Fault::KillWorker, Recovery { settles, complete: 2 * settles });
         }
         report.missed(Fault::Failpoint(1));
         report.left_out(Fault::DiskFull, "only root may mount".to_owned());
         let text = report.markdown(&[]);
-        assert!(text.contains("| `kill_worker` | 3 | 0.3 s | 0.9 s |"), "{text}");
-        assert!(text.contains("| `after_read` | 0 (and 1 in vain) | – | – |"), "{text}");
-        assert!(text.contains("| `disk_full` | left out: only root may mount | | |"), "{text}");
+        assert!(text.contains("| `kill_worker` | 3 | 0.3 s | 0.9 s | 1.8 s |"), "{text}");
+        assert!(text.contains("| `after_read` | 0 (and 1 in vain) | – | – | – |"), "{text}");
+        assert!(text.contains("| `disk_full` | left out: only root may mount | | | |"), "{text}");
         assert_eq!((report.faults(), report.never_happened()), (3, vec![Fault::Failpoint(1)]));
     }
 }

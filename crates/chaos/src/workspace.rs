@@ -5,6 +5,8 @@ use std::fs::{self, File};
 use std::io::Write as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use anyhow::Context as _;
 
@@ -17,6 +19,7 @@ pub(crate) struct Workspace {
     pub(crate) path: PathBuf,
     /// Held as long as we live, whatever ends us: who can take it may remove the directory.
     _owner: File,
+    keeps_logs: AtomicBool,
 }
 
 impl Workspace {
@@ -32,7 +35,7 @@ impl Workspace {
         let mut owner = File::create(path.join("owner"))?;
         owner.try_lock().context("somebody else uses our directory")?;
         writeln!(owner, "{}", std::process::id())?;
-        Ok(Self { path, _owner: owner })
+        Ok(Self { path, _owner: owner, keeps_logs: AtomicBool::new(false) })
     }
 
     /// A file that a process may write its messages to; what earlier ones wrote stays.
@@ -42,19 +45,29 @@ impl Workspace {
         log.with_context(|| format!("cannot write {}", path.display()))
     }
 
-    /// Removes everything.
-    pub(crate) fn remove(&self) {
-        let _ = fs::remove_dir_all(&self.path);
-    }
-
     /// Removes everything but logs, which somebody will want to read.
     pub(crate) fn keep_logs(&self) {
+        self.keeps_logs.store(true, Ordering::Relaxed);
         for entry in fs::read_dir(&self.path).into_iter().flatten().flatten() {
             if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
                 let _ = fs::remove_dir_all(entry.path());
             }
         }
         let _ = fs::remove_file(self.path.join("owner"));
+    }
+}
+
+impl Drop for Workspace {
+    /// Removes everything, also when a signal ended the run.
+    fn drop(&mut self) {
+        // A server that was just killed may still be at it.
+        for _ in 0..50 {
+            if self.keeps_logs.load(Ordering::Relaxed) || !self.path.exists() {
+                return;
+            }
+            let _ = fs::remove_dir_all(&self.path);
+            std::thread::sleep(Duration::from_millis(20));
+        }
     }
 }
 

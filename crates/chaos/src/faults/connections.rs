@@ -68,7 +68,7 @@ pub(super) async fn refuse(
 ) -> anyhow::Result<Happened> {
     let (ways, whose) = ways(fault, arena, random);
     let lasts = Duration::from_millis(random.between(1_000, 5_000));
-    ways.iter().for_each(|way| way.set(Mode::Refuse));
+    set(&ways, Mode::Refuse);
     ways.iter().for_each(Proxy::cut);
     hold(&ways, Mode::Refuse, lasts).await;
     Ok(Happened::Yes(format!("{whose} for {} ms", lasts.as_millis())))
@@ -83,20 +83,26 @@ pub(super) async fn silence(
     let (ways, whose) = ways(fault, arena, random);
     let lasts = Duration::from_millis(random.between(1_000, 6_000));
     let cut = random.percent(50);
-    ways.iter().for_each(|way| way.set(Mode::BlackHole));
+    set(&ways, Mode::BlackHole);
     tokio::time::sleep(lasts).await;
     if cut {
         ways.iter().for_each(Proxy::cut);
     }
-    ways.iter().for_each(|way| way.set(Mode::Pass));
+    set(&ways, Mode::Pass);
     let then = if cut { "then cut" } else { "then late" };
     Ok(Happened::Yes(format!("{whose} for {} ms, {then}", lasts.as_millis())))
 }
 
+fn set(ways: &[Proxy], mode: Mode) {
+    for way in ways {
+        way.set(mode);
+    }
+}
+
 async fn hold(ways: &[Proxy], mode: Mode, lasts: Duration) {
-    ways.iter().for_each(|way| way.set(mode));
+    set(ways, mode);
     tokio::time::sleep(lasts).await;
-    ways.iter().for_each(|way| way.set(Mode::Pass));
+    set(ways, Mode::Pass);
 }
 
 /// Cuts connections at a COMMIT: of an ingest or of a worker, one or several.

@@ -1,7 +1,7 @@
 //! What happens to the servers: gone, empty, full, lied to.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::anyhow;
 use redis::cmd;
@@ -11,6 +11,9 @@ use crate::arena::Arena;
 use crate::load::World;
 use crate::processes::STREAM_PREFIX;
 use crate::random::Random;
+
+/// How long to wait until PostgreSQL notices that its disk is full.
+const HURTS_MAX: Duration = Duration::from_secs(10);
 
 /// Redis forgets everything.
 pub(super) async fn flush(arena: &Arena) -> anyhow::Result<Happened> {
@@ -50,8 +53,13 @@ pub(super) async fn fill_redis(arena: &Arena, random: &mut Random) -> anyhow::Re
     };
     set("1").await?;
     tokio::time::sleep(lasts).await;
+    // Seen with our own eyes: Redis refuses to write.
+    let mut other = arena.redis.lock().await.connect().await?;
+    let written: Result<(), _> =
+        cmd("SET").arg("chaos:ballast").arg(1).query_async(&mut other).await;
     set("0").await?;
-    Ok(Happened::Yes(format!("for {} ms", lasts.as_millis())))
+    let what = format!("for {} ms", lasts.as_millis());
+    Ok(if written.is_err() { Happened::Yes(what) } else { Happened::No(what) })
 }
 
 /// Entries that nobody of ours wrote.
@@ -105,9 +113,19 @@ pub(super) async fn fill_disk(arena: &Arena, random: &mut Random) -> anyhow::Res
     let disk = arena.disk.as_ref().map_err(|why| anyhow!("{why}"))?;
     let lasts = Duration::from_millis(random.between(2_000, 4_000));
     let mut postgres = arena.postgres.lock().await;
+    let complaints_before = postgres.complaints_of_space()?;
     disk.fill()?;
-    tokio::time::sleep(lasts).await;
+    let begun = Instant::now();
+    // Until it has hurt: recycled files hold a little more.
+    while begun.elapsed() < lasts
+        || (postgres.complaints_of_space()? == complaints_before && begun.elapsed() < HURTS_MAX)
+    {
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+    let complaints = postgres.complaints_of_space()? - complaints_before;
     disk.empty()?;
+    let died = if postgres.has_ended() { ", PostgreSQL died" } else { "" };
     postgres.start_again().await?;
-    Ok(Happened::Yes(format!("for {} ms", lasts.as_millis())))
+    let what = format!("for {} ms, {complaints} complaints{died}", begun.elapsed().as_millis());
+    Ok(if complaints > 0 { Happened::Yes(what) } else { Happened::No(what) })
 }

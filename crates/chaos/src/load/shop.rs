@@ -156,12 +156,11 @@ impl Shop {
         let sale = self.books.sale(&self.world);
         let patience = Duration::from_millis(self.books.random.between(1, 12));
         let request = request(std::slice::from_ref(&sale));
-        match self.world.ask(ingest, &request, patience).await {
-            Some((202, _)) => self.world.acknowledged(&sale),
-            _ => {
-                self.world.count(|counts| counts.given_up += 1);
-                lock(&self.world.evidence).unanswered.push(sale);
-            }
+        if let Some((202, _)) = self.world.ask(ingest, &request, patience).await {
+            self.world.acknowledged(&sale);
+        } else {
+            self.world.count(|counts| counts.given_up += 1);
+            lock(&self.world.evidence).unanswered.push(sale);
         }
     }
 

@@ -20,7 +20,7 @@ const MAJOR_MIN: u32 = 15;
 const STOP_MAX: Duration = Duration::from_secs(20);
 
 /// Small in everything, so that a small disk holds it; and durable, because that is the promise.
-const SETTINGS: [&str; 14] = [
+const SETTINGS: [&str; 15] = [
     "listen_addresses=127.0.0.1",
     "unix_socket_directories=",
     "cluster_name=lineage-chaos",
@@ -35,6 +35,7 @@ const SETTINGS: [&str; 14] = [
     "synchronous_commit=on",
     "fsync=on",
     "log_checkpoints=off",
+    "log_min_error_statement=panic",
 ];
 
 /// A server that nobody else uses.
@@ -44,6 +45,7 @@ pub(crate) struct Postgres {
     address: SocketAddr,
     password: String,
     log: std::fs::File,
+    log_path: PathBuf,
     child: Option<Child>,
 }
 
@@ -60,6 +62,7 @@ impl Postgres {
             address: free_port()?,
             password: password(),
             log,
+            log_path: workspace.path.join("postgres.log"),
             child: None,
         };
         postgres.initialise().await?;
@@ -172,7 +175,14 @@ impl Postgres {
         bail!("PostgreSQL does not start; see postgres.log")
     }
 
-    fn has_ended(&mut self) -> bool {
+    /// How often it has said so far that there is no space.
+    pub(crate) fn complaints_of_space(&self) -> anyhow::Result<usize> {
+        let log = std::fs::read(&self.log_path)?;
+        Ok(String::from_utf8_lossy(&log).matches("No space left on device").count())
+    }
+
+    /// Whether it does not run.
+    pub(crate) fn has_ended(&mut self) -> bool {
         self.child.as_mut().is_none_or(|child| !matches!(child.try_wait(), Ok(None)))
     }
 
@@ -205,10 +215,9 @@ async fn find_binaries() -> Option<PathBuf> {
     if let Some(initdb) = in_path("initdb").and_then(|path| path.canonicalize().ok())
         && let Some(directory) = initdb.parent()
         && let Some(major) = major(directory).await
+        && major >= MAJOR_MIN
     {
-        if major >= MAJOR_MIN {
-            return Some(directory.to_owned());
-        }
+        return Some(directory.to_owned());
     }
     for above in ["/usr/lib/postgresql", "/usr"] {
         for entry in std::fs::read_dir(above).into_iter().flatten().flatten() {
