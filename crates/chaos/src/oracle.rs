@@ -48,17 +48,27 @@ pub(crate) async fn check(
     queue::check(redis_url, prefix, &mut findings).await.context("cannot ask Redis")?;
     let mut conn = PgConnection::connect(database_url).await.context("cannot ask PostgreSQL")?;
     guards::sessions(&mut conn, &mut findings).await?;
-    guards::triggers(&mut conn, &mut findings).await?;
     let snapshot = "begin isolation level repeatable read, read only";
     sqlx::query(snapshot).execute(&mut conn).await?;
-    let network = Network::read(&mut conn).await.context("cannot read the network")?;
-    members::check(&mut conn, evidence, &network, &mut findings).await?;
-    tree::check(&mut conn, &mut findings).await.context("cannot check the tree")?;
-    sales::check(&mut conn, evidence, &network, &mut findings).await?;
-    settled::strays(&mut conn, &mut findings).await?;
+    books(&mut conn, evidence, &mut findings).await?;
     sqlx::query("rollback").execute(&mut conn).await?;
     conn.close().await?;
     Ok(findings.into_list())
+}
+
+/// Checks what lies in the tables, as one transaction sees it.
+async fn books(
+    conn: &mut PgConnection,
+    evidence: &Evidence,
+    findings: &mut Findings,
+) -> anyhow::Result<()> {
+    guards::triggers(conn, findings).await?;
+    let network = Network::read(conn).await.context("cannot read the network")?;
+    members::check(conn, evidence, &network, findings).await?;
+    tree::check(conn, findings).await.context("cannot check the tree")?;
+    sales::check(conn, evidence, &network, findings).await?;
+    settled::strays(conn, findings).await?;
+    Ok(())
 }
 
 #[cfg(test)]

@@ -1,9 +1,8 @@
 //! The oracle on a small world that the real binaries have settled: it finds nothing there, and finds
-//! every damage that is done to a copy of it, by the promise that the damage breaks.
+//! every damage that is done to it, by the promise that the damage breaks.
 
 use std::collections::BTreeSet;
 
-use secrecy::ExposeSecret as _;
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
 use uuid::Uuid;
 
@@ -11,7 +10,7 @@ use super::promise::*;
 use super::*;
 use crate::small_world::{Settled, Small, settled};
 
-/// What is done to a copy, by whom nothing stops, and which promise that breaks.
+/// What is done, by an owner whom no guard stops, and which promise that breaks.
 const DAMAGES: &[(&str, &str, &str)] = &[
     (
         "a line is lost",
@@ -284,29 +283,38 @@ async fn run(conn: &mut PgConnection, statement: &str) {
     done.unwrap_or_else(|error| panic!("{statement}: {error}"));
 }
 
-/// Damages a copy of the world, and returns the promises that the oracle then finds broken.
-async fn found_in_a_copy(settled: &Settled, statements: &[&str]) -> Vec<Finding> {
-    let name = format!("{}_copy", settled.world.name());
-    let mut admin = PgConnection::connect(&settled.server_url()).await.unwrap();
-    let original = settled.world.name();
-    run(&mut admin, &format!("drop database if exists {name}")).await;
-    run(&mut admin, &format!("create database {name} template {original}")).await;
-    let url = settled.url_of(&name);
-    let mut conn = PgConnection::connect(&url).await.unwrap();
+/// Damages the world in a transaction that is rolled back, and returns what the oracle finds there.
+async fn found_after(settled: &Settled, statements: &[&str]) -> Vec<Finding> {
+    let mut conn = PgConnection::connect(&settled.database_url()).await.unwrap();
+    run(&mut conn, "begin").await;
     for statement in statements {
         run(&mut conn, statement).await;
     }
-    conn.close().await.unwrap();
-    let found = check(&url, &settled.redis_url(), original, &settled.evidence).await.unwrap();
-    run(&mut admin, &format!("drop database {name} with (force)")).await;
-    found
+    let mut findings = Findings::default();
+    books(&mut conn, &settled.evidence, &mut findings).await.unwrap();
+    run(&mut conn, "rollback").await;
+    findings.into_list()
+}
+
+/// What the oracle says about a world that nothing was done to.
+async fn found_in(settled: &Settled) -> Vec<Finding> {
+    let (database_url, redis_url) = (settled.database_url(), settled.redis_url());
+    check(&database_url, &redis_url, settled.world.name(), &settled.evidence).await.unwrap()
+}
+
+async fn rules_that_paid(settled: &Settled) -> Vec<String> {
+    let mut conn = PgConnection::connect(&settled.database_url()).await.unwrap();
+    let query = "select distinct rule from commission_ledger l \
+                   join commission_rules r on r.id = l.rule_id order by 1";
+    sqlx::query_scalar(query).fetch_all(&mut conn).await.unwrap()
 }
 
 #[tokio::test]
 async fn the_oracle_finds_every_damage_and_nothing_else() {
     let settled = settled(51).await;
-    let clean = found_in_a_copy(&settled, &[]).await;
+    let clean = found_in(&settled).await;
     assert_eq!(clean, [], "nothing is wrong with what the binaries did");
+    assert_eq!(rules_that_paid(&settled).await, ["base", "team-eur", "team-large"]);
 
     let guards = |verb: &str| -> Vec<String> {
         GUARDED.map(|table| format!("alter table {table} {verb} trigger append_only")).into()
@@ -314,7 +322,7 @@ async fn the_oracle_finds_every_damage_and_nothing_else() {
     let (off, on) = (guards("disable").join(";"), guards("enable always").join(";"));
     let mut missed = Vec::new();
     for (what, damage, promise) in DAMAGES {
-        let found = found_in_a_copy(&settled, &[&off, damage, &on]).await;
+        let found = found_after(&settled, &[&off, damage, &on]).await;
         if found.iter().all(|finding| finding.promise != *promise) {
             missed.push(format!("{what}: {promise}, but found {found:#?}"));
         }
@@ -337,7 +345,7 @@ async fn a_guard_that_is_off_is_found_wherever_it_is() {
            as 'begin return null; end'",
         partition,
     ] {
-        let found = found_in_a_copy(&settled, &[statement]).await;
+        let found = found_after(&settled, &[statement]).await;
         assert!(!found.is_empty(), "{statement}");
         assert!(found.iter().all(|finding| finding.promise == GUARDS), "{statement}: {found:?}");
     }
@@ -351,7 +359,7 @@ async fn what_a_key_forbids_is_looked_for_all_the_same() {
         "alter table commission_outcomes drop constraint commission_outcomes_pkey",
         "insert into commission_outcomes select * from commission_outcomes limit 1",
     ];
-    let found = found_in_a_copy(&settled, &twice).await;
+    let found = found_after(&settled, &twice).await;
     assert!(found.iter().any(|finding| finding.promise == DECIDED), "{found:?}");
 }
 
@@ -359,7 +367,7 @@ async fn what_a_key_forbids_is_looked_for_all_the_same() {
 async fn what_is_left_in_the_stream_is_found() {
     let settled = settled(54).await;
     settled.world.ringer().add_noise("id", b"no event").await.unwrap();
-    let found = found_in_a_copy(&settled, &[]).await;
+    let found = found_in(&settled).await;
     let promises: Vec<&str> = found.iter().map(|finding| finding.promise).collect();
     assert_eq!(promises, [DRAINED]);
 }
@@ -367,20 +375,11 @@ async fn what_is_left_in_the_stream_is_found() {
 #[tokio::test]
 async fn a_forgotten_transaction_is_found() {
     let settled = settled(55).await;
-    let url = settled.url_of(settled.world.name());
-    let mut forgotten = PgConnection::connect(&url).await.unwrap();
+    let mut forgotten = PgConnection::connect(&settled.database_url()).await.unwrap();
     run(&mut forgotten, "begin").await;
-    let found = check(&url, &settled.redis_url(), settled.world.name(), &settled.evidence).await;
-    let found = found.unwrap();
+    let found = found_in(&settled).await;
     let promises: Vec<&str> = found.iter().map(|finding| finding.promise).collect();
     assert_eq!(promises, [SESSIONS]);
-}
-
-/// What the oracle says about a world whose processes run.
-async fn found_in(small: &Small) -> Vec<Finding> {
-    let (database_url, redis_url) = (small.world.database_url(), small.world.redis_url());
-    let (database_url, redis_url) = (database_url.expose_secret(), redis_url.expose_secret());
-    check(database_url, redis_url, small.world.name(), &small.evidence).await.unwrap()
 }
 
 /// A worker without the claim pays twice what is delivered twice.
@@ -396,7 +395,7 @@ async fn l1_paying_without_a_claim_is_found() {
     let again: Vec<Uuid> = small.evidence.acknowledged.iter().map(|sale| sale.event_id).collect();
     small.world.ringer().publish(&again).await.unwrap();
     // The oracle itself waits until the stream is empty.
-    let found = found_in(&small).await;
+    let found = found_in(&small.at_rest()).await;
     assert!(found.iter().any(|finding| finding.promise == CLAIM), "{found:?}");
 }
 
@@ -414,7 +413,7 @@ async fn l1_committing_the_claim_alone_is_found() {
     assert!(!worker.ended().success());
     let _worker = small.world.worker(&["--reclaim-after", "1", "--sweep-every", "1"]);
     small.wait_until_decided().await;
-    let found = found_in(&small).await;
+    let found = found_in(&small.at_rest()).await;
     let broken: BTreeSet<&str> = found.iter().map(|finding| finding.promise).collect();
     assert!(broken.is_superset(&BTreeSet::from([CLAIM, LEDGER])), "{found:?}");
 }
@@ -430,7 +429,7 @@ async fn l8_paying_the_upline_of_now_is_found() {
     small.change(&ingest).await;
     small.sell(&ingest, "late", 60).await;
     small.wait_until_decided().await;
-    let found = found_in(&small).await;
+    let found = found_in(&small.at_rest()).await;
     let broken: BTreeSet<&str> = found.iter().map(|finding| finding.promise).collect();
     assert!(broken.contains(LEDGER), "{found:?}");
 }

@@ -6,7 +6,6 @@ use reqwest::{Client, Method};
 use rust_decimal::Decimal;
 use secrecy::ExposeSecret as _;
 use serde_json::{Value, json};
-use store::database::url_beside;
 use store::keys::Scope;
 use store::testing::{Process, World};
 use uuid::Uuid;
@@ -23,20 +22,15 @@ pub(crate) struct Small {
     dice: u64,
 }
 
-/// A world at rest: nobody is connected to its database.
+/// A world in which nobody asks for anything more.
 pub(crate) struct Settled {
     pub(crate) world: World,
     pub(crate) evidence: Evidence,
 }
 
 impl Settled {
-    pub(crate) fn server_url(&self) -> String {
-        self.url_of("postgres")
-    }
-
-    /// The URL of a database beside the world's.
-    pub(crate) fn url_of(&self, name: &str) -> String {
-        url_beside(&self.world.database_url(), name).expose_secret().to_owned()
+    pub(crate) fn database_url(&self) -> String {
+        self.world.database_url().expose_secret().to_owned()
     }
 
     pub(crate) fn redis_url(&self) -> String {
@@ -64,9 +58,7 @@ pub(crate) async fn settled(seed: u64) -> Settled {
     small.evidence.unanswered = vec![recorded, never];
     small.wait_until_decided().await;
     assert!(worker.stop().success() && ingest.stop().success());
-    let Small { world, evidence, .. } = small;
-    world.owner.close().await;
-    Settled { world, evidence }
+    small.at_rest()
 }
 
 impl Small {
@@ -82,6 +74,10 @@ impl Small {
     fn below(&mut self, end: u64) -> u64 {
         self.dice = self.dice.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
         (self.dice >> 33) % end
+    }
+
+    pub(crate) fn at_rest(self) -> Settled {
+        Settled { world: self.world, evidence: self.evidence }
     }
 
     async fn now(&self) -> DateTime<Utc> {
