@@ -38,6 +38,16 @@ use crate::faults::Fault;
 /// Set in the environment of a process that has a mount namespace of its own.
 const IN_NAMESPACE: &str = "LINEAGE_CHAOS_NAMESPACE";
 
+/// Laws that the product can be told to break; `store::failpoints` has the same names.
+const SABOTAGE: [&str; 6] = [
+    "skip_claim",
+    "commit_claim_alone",
+    "acknowledge_before_commit",
+    "publish_before_insert",
+    "answer_before_commit",
+    "upline_of_now",
+];
+
 /// Breaks a Lineage installation of its own in every way that real systems break, under load, and
 /// checks its books afterwards.
 ///
@@ -68,10 +78,8 @@ struct Cli {
     #[arg(long, value_delimiter = ',', value_parser = fault, value_name = "FAULT")]
     only: Vec<Fault>,
 
-    /// Start processes that break a law, to see that it is noticed: `skip_claim`,
-    /// `acknowledge_before_commit` or `publish_before_insert`
-    #[arg(long, value_name = "NAME",
-          value_parser = ["skip_claim", "acknowledge_before_commit", "publish_before_insert"])]
+    /// Start processes that break a law, to see that it is noticed
+    #[arg(long, value_name = "NAME", value_parser = SABOTAGE)]
     sabotage: Option<String>,
 
     /// Write the report there, as Markdown

@@ -1,11 +1,15 @@
 //! The oracle on a small world that the real binaries have settled: it finds nothing there, and finds
 //! every damage that is done to a copy of it, by the promise that the damage breaks.
 
+use std::collections::BTreeSet;
+
+use secrecy::ExposeSecret as _;
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
+use uuid::Uuid;
 
 use super::promise::*;
 use super::*;
-use crate::small_world::{Settled, settled};
+use crate::small_world::{Settled, Small, settled};
 
 /// What is done to a copy, by whom nothing stops, and which promise that breaks.
 const DAMAGES: &[(&str, &str, &str)] = &[
@@ -370,4 +374,63 @@ async fn a_forgotten_transaction_is_found() {
     let found = found.unwrap();
     let promises: Vec<&str> = found.iter().map(|finding| finding.promise).collect();
     assert_eq!(promises, [SESSIONS]);
+}
+
+/// What the oracle says about a world whose processes run.
+async fn found_in(small: &Small) -> Vec<Finding> {
+    let (database_url, redis_url) = (small.world.database_url(), small.world.redis_url());
+    let (database_url, redis_url) = (database_url.expose_secret(), redis_url.expose_secret());
+    check(database_url, redis_url, small.world.name(), &small.evidence).await.unwrap()
+}
+
+/// A worker without the claim pays twice what is delivered twice.
+#[tokio::test]
+async fn l1_paying_without_a_claim_is_found() {
+    let mut small = Small::new(67).await;
+    let ingest = small.world.ingest(&[]);
+    let sabotage = [("LINEAGE_SABOTAGE", "skip_claim")];
+    let _worker = small.world.failing_worker(&sabotage, &["--sweep-every", "1"]);
+    small.enrol(&ingest, 8).await;
+    small.sell(&ingest, "twice", 20).await;
+    small.wait_until_decided().await;
+    let again: Vec<Uuid> = small.evidence.acknowledged.iter().map(|sale| sale.event_id).collect();
+    small.world.ringer().publish(&again).await.unwrap();
+    // The oracle itself waits until the stream is empty.
+    let found = found_in(&small).await;
+    assert!(found.iter().any(|finding| finding.promise == CLAIM), "{found:?}");
+}
+
+/// A worker that dies between a claim that is committed alone and its lines leaves an outcome
+/// without lines.
+#[tokio::test]
+async fn l1_committing_the_claim_alone_is_found() {
+    let mut small = Small::new(68).await;
+    let ingest = small.world.ingest(&[]);
+    small.enrol(&ingest, 8).await;
+    small.sell(&ingest, "alone", 20).await;
+    let variables =
+        [("LINEAGE_SABOTAGE", "commit_claim_alone"), ("LINEAGE_FAILPOINT", "after_claim:1")];
+    let worker = small.world.failing_worker(&variables, &[]);
+    assert!(!worker.ended().success());
+    let _worker = small.world.worker(&["--reclaim-after", "1", "--sweep-every", "1"]);
+    small.wait_until_decided().await;
+    let found = found_in(&small).await;
+    let broken: BTreeSet<&str> = found.iter().map(|finding| finding.promise).collect();
+    assert!(broken.is_superset(&BTreeSet::from([CLAIM, LEDGER])), "{found:?}");
+}
+
+/// A worker that pays the upline of now pays the wrong people for late sales.
+#[tokio::test]
+async fn l8_paying_the_upline_of_now_is_found() {
+    let mut small = Small::new(69).await;
+    let ingest = small.world.ingest(&[]);
+    let sabotage = [("LINEAGE_SABOTAGE", "upline_of_now")];
+    let _worker = small.world.failing_worker(&sabotage, &["--sweep-every", "1"]);
+    small.enrol(&ingest, 24).await;
+    small.change(&ingest).await;
+    small.sell(&ingest, "late", 60).await;
+    small.wait_until_decided().await;
+    let found = found_in(&small).await;
+    let broken: BTreeSet<&str> = found.iter().map(|finding| finding.promise).collect();
+    assert!(broken.contains(LEDGER), "{found:?}");
 }

@@ -155,7 +155,7 @@ impl Small {
     }
 
     /// Moves two members and changes the status of one, between sales.
-    async fn change(&mut self, ingest: &Process) {
+    pub(crate) async fn change(&mut self, ingest: &Process) {
         for (member, sponsor) in [(20, 2), (24, 5)] {
             let (member_id, new_sponsor_id) = (Uuid::from_u128(member), Uuid::from_u128(sponsor));
             let reason = format!("move {member}");

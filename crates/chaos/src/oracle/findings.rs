@@ -42,9 +42,9 @@ mod tests {
         for number in 0..60 {
             findings.add(if number < 55 { "first" } else { "second" }, number.to_string());
         }
-        let list = findings.into_list();
+        let found = findings.into_list();
         let last: Vec<(&str, &str)> =
-            list[49..].iter().map(|finding| (finding.promise, &*finding.detail)).collect();
+            found[49..].iter().map(|finding| (finding.promise, &*finding.detail)).collect();
         assert_eq!(last, [("first", "49"), ("first", "and 5 more"), ("second", "and 5 more")]);
     }
 }
