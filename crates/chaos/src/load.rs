@@ -4,6 +4,7 @@
 //! What is posted follows from the seed; when it is answered does not. Everything that was answered
 //! with 2xx goes into the evidence.
 
+mod bell;
 mod client;
 mod office;
 mod sale;
@@ -46,6 +47,8 @@ pub(crate) struct Counts {
     pub(crate) contradictions: u64,
     /// Sales of members who were enrolled later, or never.
     pub(crate) of_unknown_members: u64,
+    /// Stream entries that name a sale once more.
+    pub(crate) rung_twice: u64,
     /// Sales that the shop gave up on.
     pub(crate) given_up: u64,
     /// Enrolments.
@@ -112,6 +115,14 @@ impl World {
         some.map(|_| random.pick(known).event_id).collect()
     }
 
+    /// One of the last sales that were answered.
+    fn recent_event(&self, random: &mut Random, recent: usize) -> Option<Uuid> {
+        let evidence = lock(&self.evidence);
+        let known = &evidence.acknowledged;
+        let last = &known[known.len().saturating_sub(recent)..];
+        (!last.is_empty()).then(|| random.pick(last).event_id)
+    }
+
     fn acknowledged(&self, sale: &PostedSale) {
         lock(&self.evidence).acknowledged.push(sale.clone());
         self.count(|counts| counts.sales += 1);
@@ -148,6 +159,7 @@ impl Load {
             tasks.spawn(Shop::new(Arc::clone(&world), seed, number).run());
         }
         tasks.spawn(Office::new(Arc::clone(&world), seed).run());
+        tasks.spawn(bell::run(Arc::clone(&world), Random::new(seed, "bell")));
         let probes = Books::new(&format!("probe-{seed}"), Random::new(seed, "probes"));
         Ok(Self { world, tasks, probes })
     }

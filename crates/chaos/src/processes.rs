@@ -1,22 +1,21 @@
 //! Ingests and workers as a supervisor runs them: started again whenever they end.
 
-use std::path::PathBuf;
-use std::process::{ExitStatus, Stdio};
+mod installation;
+mod supervisor;
+
+use std::process::ExitStatus;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use anyhow::{Context as _, bail};
 use rustix::process::{Pid, Signal};
-use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::sync::watch;
 
-use crate::children;
+pub(crate) use self::installation::Installation;
+use self::supervisor::{Supervised, supervise};
 use crate::proxy::{Proxy, Speech};
 use crate::servers::{Postgres, RedisServer};
 
-/// How soon a process that ended is started again.
-const RESTART_AFTER: Duration = Duration::from_millis(150);
 /// How long a process may take to say where it listens.
 const START_MAX: Duration = Duration::from_secs(30);
 /// How long a process that was asked to stop may take.
@@ -80,51 +79,6 @@ pub(crate) struct Place {
     pub(crate) postgres: Proxy,
     /// Its way to Redis.
     pub(crate) redis: Proxy,
-}
-
-/// What every process is started with.
-pub(crate) struct Installation {
-    directory: PathBuf,
-    sabotage: Option<String>,
-    worker_arguments: Vec<String>,
-}
-
-impl Installation {
-    /// Looks for the binaries beside ours, and whether they were built for this.
-    pub(crate) async fn find(sabotage: Option<String>) -> anyhow::Result<Self> {
-        let ours = std::env::current_exe()?;
-        let directory = ours.parent().context("a program without a directory")?.to_owned();
-        let build = "run `cargo build --workspace --features store/failpoints`";
-        for name in ["lineage", "lineage-ingest", "lineage-worker"] {
-            let path = directory.join(name);
-            let bytes = std::fs::read(&path)
-                .with_context(|| format!("{} is missing: {build}", path.display()))?;
-            let mark = b"LINEAGE_FAILPOINT=";
-            let has_failpoints =
-                name == "lineage" || bytes.windows(mark.len()).any(|at| at == mark);
-            if !has_failpoints {
-                bail!("{} has no failpoints: {build}", path.display());
-            }
-        }
-        let mut worker_arguments: Vec<String> =
-            ["--reclaim-after", "2", "--sweep-every", "1", "--connections"]
-                .map(str::to_owned)
-                .into();
-        worker_arguments.push(LOOPS.to_string());
-        let help = tokio::process::Command::new(directory.join("lineage-worker"))
-            .arg("--help")
-            .output()
-            .await?;
-        if String::from_utf8_lossy(&help.stdout).contains("--retry-after") {
-            worker_arguments.extend(["--retry-after", "1,2,3"].map(str::to_owned));
-        }
-        Ok(Self { directory, sabotage, worker_arguments })
-    }
-
-    /// The operators' program.
-    pub(crate) fn lineage(&self) -> PathBuf {
-        self.directory.join("lineage")
-    }
 }
 
 impl Place {
@@ -275,84 +229,4 @@ impl Place {
     pub(crate) fn take_trouble(&self) -> Option<String> {
         self.shared.trouble.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
-}
-
-/// What a supervisor needs.
-struct Supervised {
-    shared: Arc<Shared>,
-    program: Program,
-    installation: Arc<Installation>,
-    usual: Vec<(String, String)>,
-    log: std::fs::File,
-}
-
-async fn supervise(supervised: Supervised) {
-    let shared = Arc::clone(&supervised.shared);
-    let mut wanted = shared.wanted.subscribe();
-    while wanted.wait_for(|wanted| *wanted).await.is_ok() {
-        let ended = run_once(&supervised).await;
-        match ended {
-            Ok(status) => {
-                *shared.last_end.lock().unwrap_or_else(PoisonError::into_inner) = Some(status);
-                // Nobody but us kills; whoever ends without a signal ended by himself.
-                if *wanted.borrow() && status.code().is_some() {
-                    note(&shared, format!("{} ended by itself: {status}", shared.name));
-                }
-            }
-            Err(error) => note(&shared, format!("{} does not run: {error:#}", shared.name)),
-        }
-        shared.state.send_replace(State::Down);
-        tokio::time::sleep(RESTART_AFTER).await;
-    }
-}
-
-fn note(shared: &Shared, trouble: String) {
-    *shared.trouble.lock().unwrap_or_else(PoisonError::into_inner) = Some(trouble);
-}
-
-/// One process, from start to end.
-async fn run_once(supervised: &Supervised) -> anyhow::Result<ExitStatus> {
-    let shared = &supervised.shared;
-    let start =
-        std::mem::take(&mut *shared.next_start.lock().unwrap_or_else(PoisonError::into_inner));
-    let binary = supervised.installation.directory.join(supervised.program.binary());
-    let mut command = children::command(&binary, None);
-    command.args(["--metrics-listen", "127.0.0.1:0"]);
-    match supervised.program {
-        Program::Ingest => command.args(["--listen", "127.0.0.1:0"]),
-        Program::Worker => command.args(&supervised.installation.worker_arguments),
-    };
-    for inherited in ["LINEAGE_INGEST_DATABASE_URL", "LINEAGE_WORKER_DATABASE_URL"] {
-        command.env_remove(inherited);
-    }
-    let mut child = command
-        .envs(supervised.usual.iter().map(|(name, value)| (name, value)))
-        .envs(start.environment.iter().map(|(name, value)| (name, value)))
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(supervised.log.try_clone()?)
-        .spawn()
-        .with_context(|| format!("cannot start {}", binary.display()))?;
-    let pid = child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
-    let pid = pid.context("a process without an id")?;
-    let stdout = child.stdout.take().context("a process without stdout")?;
-    let mut lines = BufReader::new(stdout).lines();
-    // A failpoint may end it before it says anything; then the line is missing and the status tells.
-    let first = tokio::time::timeout(START_MAX, lines.next_line()).await;
-    let first = first.context("it does not say where it listens")??;
-    if let Some(line) = first {
-        let url = line.split_once("listening on ").map(|(_, rest)| rest);
-        let url = url.and_then(|rest| rest.split(',').next()).unwrap_or_default().to_owned();
-        shared.starts.fetch_add(1, Ordering::Relaxed);
-        shared.state.send_replace(State::Up { pid, url });
-    }
-    Ok(wait(&mut child, shared).await?)
-}
-
-/// Waits for the end without reaping the process as long as somebody may signal it: tokio reaps as
-/// soon as it is polled after the end, so the state is taken back in the same breath.
-async fn wait(child: &mut tokio::process::Child, shared: &Shared) -> std::io::Result<ExitStatus> {
-    let status = child.wait().await;
-    shared.state.send_replace(State::Down);
-    status
 }

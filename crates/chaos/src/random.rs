@@ -12,8 +12,9 @@ impl Random {
     pub(crate) fn new(seed: u64, name: &str) -> Self {
         let mut random = Self(seed);
         for byte in name.bytes() {
+            // The draw becomes the state: names that differ in little must not begin alike.
             random.0 ^= u64::from(byte);
-            random.next();
+            random.0 = random.next();
         }
         random
     }
@@ -65,6 +66,15 @@ impl Random {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn streams_of_similar_names_are_different() {
+        let mut first: Vec<_> =
+            (0..1_000).map(|number| Random::new(8, &format!("fault {number}")).next()).collect();
+        first.sort_unstable();
+        first.dedup();
+        assert_eq!(first.len(), 1_000);
+    }
 
     #[test]
     fn one_seed_gives_the_same_decisions() {

@@ -125,6 +125,7 @@ impl Report {
             ("other facts under a known id, refused by 409", counts.contradictions),
             ("sales of members enrolled later, or never", counts.of_unknown_members),
             ("sales whose shop went away", counts.given_up),
+            ("stream entries that name a sale once more", counts.rung_twice),
             ("enrolments", counts.enrolments),
             ("moves", counts.moves),
             ("changes of status or rank", counts.changes),
