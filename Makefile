@@ -9,6 +9,10 @@ SHELL := /bin/bash
 
 CARGO ?= cargo
 BINARIES := $(or $(CARGO_TARGET_DIR),target)/release
+DEBUG_BINARIES := $(or $(CARGO_TARGET_DIR),target)/debug
+# Places at which tests may end a process; no release has them.
+FAILPOINTS := --features store/failpoints
+MINUTES ?= 20
 WITH_SERVERS := deploy/local/with-servers
 
 # Queries are checked against .sqlx, so that a DATABASE_URL that happens to be set never changes
@@ -25,8 +29,16 @@ demo: release ## show what Lineage does, on a database of its own (DEMO_ARGS=…
 
 .PHONY: test
 test: ## run every test, on a database of its own (TEST_ARGS=…)
-	$(CARGO) build --workspace --locked
-	$(WITH_SERVERS) $(CARGO) test --workspace --locked $(TEST_ARGS)
+	deploy/local/install-servers postgresql redis # for faults, which no given server may suffer
+	$(CARGO) build --workspace --locked $(FAILPOINTS)
+	$(WITH_SERVERS) $(CARGO) test --workspace --locked $(FAILPOINTS) $(TEST_ARGS)
+
+.PHONY: chaos
+chaos: ## break everything under load, then check the books (MINUTES=n SEED=s CHAOS_ARGS=…)
+	deploy/local/install-servers postgresql redis
+	deploy/local/install-servers faketime || true
+	$(CARGO) build --workspace --locked $(FAILPOINTS)
+	$(DEBUG_BINARIES)/chaos --minutes $(MINUTES) $(addprefix --seed ,$(SEED)) $(CHAOS_ARGS)
 
 MINUTES ?= 5
 
@@ -39,7 +51,7 @@ fuzz: ## random requests, stream entries and files, each test for MINUTES=5; LIN
 .PHONY: check
 check: deny ## formatting, lints, documentation and dependencies, as CI wants them
 	$(CARGO) fmt --all --check
-	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
+	$(CARGO) clippy --workspace --all-targets --locked $(FAILPOINTS) -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --locked
 
 .PHONY: deny

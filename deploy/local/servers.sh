@@ -64,6 +64,8 @@ postgres_major() {
 
 find_redis_server() { command -v redis-server || command -v valkey-server; }
 
+find_libfaketime() { compgen -G '/usr/lib*/faketime/libfaketimeMT.so.1' || compgen -G '/usr/lib/*/faketime/libfaketimeMT.so.1'; }
+
 # ---- processes --------------------------------------------------------------------------------
 
 # Clock ticks after boot at which PID started; fails when it is gone or a zombie.

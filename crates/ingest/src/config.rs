@@ -9,6 +9,13 @@ use tracing_subscriber::filter::Targets;
 
 use crate::telemetry::LogFormat;
 
+/// Says so when this build may be ended and broken by the environment: no release says it.
+const VERSION: &str = if store::failpoints::COMPILED_IN {
+    concat!(env!("CARGO_PKG_VERSION"), " (with failpoints)")
+} else {
+    env!("CARGO_PKG_VERSION")
+};
+
 /// Lineage's HTTP API: takes over sales and members. Run as many as you like, behind a proxy that
 /// speaks TLS.
 ///
@@ -18,7 +25,7 @@ use crate::telemetry::LogFormat;
 #[derive(Debug, Parser)]
 #[command(
     name = "lineage-ingest",
-    version,
+    version = VERSION,
     after_help = "Example:\n  DATABASE_URL=postgres://lineage@localhost/lineage \\\n  \
                   REDIS_URL=redis://localhost lineage-ingest --listen 127.0.0.1:8080"
 )]

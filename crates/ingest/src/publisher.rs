@@ -7,6 +7,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use store::failpoints::{Place, pass};
 use store::locks::jitter;
 use store::stream::Ringer;
 use tokio::sync::mpsc;
@@ -74,6 +75,7 @@ async fn ring_all(
     let mut requests = Vec::with_capacity(TOGETHER_MAX);
     while waiting.recv_many(&mut requests, TOGETHER_MAX).await > 0 {
         let mut kept: Vec<Uuid> = requests.drain(..).flatten().collect();
+        pass(Place::BeforePublish);
         let mut back_off = BACK_OFF_FIRST;
         let mut is_stopping = false;
         while let Err(error) = ring(&mut ringer, &mut kept).await {

@@ -15,6 +15,7 @@ use chrono::NaiveDate;
 use domain::period::Programme;
 use domain::sale::Moment;
 use store::events::{self, Facts, NewEvent};
+use store::failpoints::{self, Sabotage};
 use store::locks::{self, Lock};
 use store::{PgConnection, PgPool, StoreError, ledger, programme};
 use uuid::Uuid;
@@ -140,6 +141,9 @@ impl Recorder {
         let (distinct, mut problems) = distinct_events(requests, &prepared);
         let mut contradiction = problems.iter().any(Option::is_some);
         let sorted: Vec<&NewEvent> = distinct.values().copied().collect();
+        if failpoints::is_sabotaged(Sabotage::PublishBeforeInsert) {
+            self.publisher.ring(distinct.keys().copied().collect());
+        }
         let inserted: HashSet<Uuid> = if sorted.is_empty() || contradiction {
             HashSet::new()
         } else {
@@ -156,11 +160,22 @@ impl Recorder {
             tx.rollback().await?;
             return Ok(Attempt::Contradiction(problems));
         }
-        tx.commit().await?;
+        let publisher = self.publisher.clone();
+        let new: Vec<Uuid> = inserted.iter().copied().collect();
+        let commit_and_ring = async move {
+            tx.commit().await?;
+            publisher.ring(new);
+            Ok::<_, StoreError>(())
+        };
+        if failpoints::is_sabotaged(Sabotage::AnswerBeforeCommit) {
+            let later = tokio::time::sleep(std::time::Duration::from_millis(100));
+            tokio::spawn(async move { (later.await, commit_and_ring.await) });
+        } else {
+            commit_and_ring.await?;
+        }
         if !inserted.is_empty() {
             self.fixed_programme = Some(calendar);
         }
-        self.publisher.ring(inserted.iter().copied().collect());
         Ok(Attempt::Done(answers(prepared, inserted)))
     }
 }

@@ -65,10 +65,16 @@ impl Place {
 pub enum Sabotage {
     /// Lines are written whoever claimed the outcome (law L1).
     SkipClaim,
+    /// Outcomes are committed before their lines are (law L1).
+    CommitClaimAlone,
     /// Entries are acknowledged before the transaction is committed (law L2).
     AcknowledgeBeforeCommit,
     /// Events are published before they are committed (law L2).
     PublishBeforeInsert,
+    /// Requests are answered before their events are committed (law L2).
+    AnswerBeforeCommit,
+    /// Sales pay the upline of now, not of their own moment (law L8).
+    UplineOfNow,
 }
 
 impl Sabotage {
@@ -77,8 +83,11 @@ impl Sabotage {
     pub fn name(self) -> &'static str {
         match self {
             Self::SkipClaim => "skip_claim",
+            Self::CommitClaimAlone => "commit_claim_alone",
             Self::AcknowledgeBeforeCommit => "acknowledge_before_commit",
             Self::PublishBeforeInsert => "publish_before_insert",
+            Self::AnswerBeforeCommit => "answer_before_commit",
+            Self::UplineOfNow => "upline_of_now",
         }
     }
 }

@@ -136,7 +136,15 @@ impl Ringer {
             let text = event_id.hyphenated().encode_lower(&mut text);
             pipe.cmd("XADD").arg(&self.keys.events).arg("*").arg(FIELD).arg(&*text).ignore();
         }
-        Ok(pipe.query_async(&mut self.conn).await?)
+        match pipe.query_async(&mut self.conn).await {
+            // A connection that was cut shows at its first command, and the next one has a new
+            // connection. Without it these events would wait for the sweep; ringing twice does no
+            // harm.
+            Err(error) if error.is_connection_dropped() => {
+                Ok(pipe.query_async(&mut self.conn).await?)
+            }
+            rung => Ok(rung?),
+        }
     }
 
     /// Announces settled events and removes the entries that named them, in one round trip.

@@ -137,6 +137,23 @@ impl World {
         Process::start("lineage-worker", self, &[&ports, arguments].concat())
     }
 
+    /// Starts a worker that fails on purpose, by variables of [`crate::failpoints`].
+    #[must_use]
+    pub fn failing_worker(&self, variables: &[(&str, &str)], arguments: &[&str]) -> Process {
+        let mut command = self.command("lineage-worker");
+        command.args(["--metrics-listen", "127.0.0.1:0"]).args(arguments);
+        Process::spawn(failing(command, variables))
+    }
+
+    /// Starts an ingest that fails on purpose.
+    #[must_use]
+    pub fn failing_ingest(&self, variables: &[(&str, &str)], arguments: &[&str]) -> Process {
+        let mut command = self.command("lineage-ingest");
+        command.args(["--listen", "127.0.0.1:0", "--metrics-listen", "127.0.0.1:0"]);
+        command.args(arguments);
+        Process::spawn(failing(command, variables))
+    }
+
     /// A command of the `lineage` binary in this world.
     #[must_use]
     pub fn lineage(&self) -> Command {
@@ -300,8 +317,14 @@ impl Process {
 
     /// Asks it to stop and waits until it has.
     #[must_use]
-    pub fn stop(mut self) -> ExitStatus {
+    pub fn stop(self) -> ExitStatus {
         self.signal("TERM");
+        self.ended()
+    }
+
+    /// Waits until it has ended by itself.
+    #[must_use]
+    pub fn ended(mut self) -> ExitStatus {
         let begun = Instant::now();
         loop {
             if let Some(status) = self.child.try_wait().expect("wait") {
@@ -327,6 +350,18 @@ impl Drop for Process {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// Fails where failpoints are not compiled in, because nothing would happen there.
+#[expect(clippy::assertions_on_constants, reason = "it depends on how the tests were built")]
+fn failing(mut command: Command, variables: &[(&str, &str)]) -> Command {
+    assert!(
+        crate::failpoints::COMPILED_IN,
+        "this test needs builds with failpoints: run it by `make test`, or build and test with \
+         `--features store/failpoints`"
+    );
+    command.envs(variables.iter().copied()).stdin(Stdio::null());
+    command
 }
 
 /// Binaries lie beside the tests' own directory.

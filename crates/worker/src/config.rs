@@ -11,12 +11,19 @@ use uuid::Uuid;
 use crate::policy::Schedule;
 use crate::telemetry::LogFormat;
 
+/// Says so when this build may be ended and broken by the environment: no release says it.
+const VERSION: &str = if store::failpoints::COMPILED_IN {
+    concat!(env!("CARGO_PKG_VERSION"), " (with failpoints)")
+} else {
+    env!("CARGO_PKG_VERSION")
+};
+
 /// Settles events: reads their ids from Redis Streams, looks up each seller's upline once, and
 /// writes outcome and ledger lines in one PostgreSQL transaction. Run as many as you like.
 #[derive(Debug, Parser)]
 #[command(
     name = "lineage-worker",
-    version,
+    version = VERSION,
     after_help = "Example:\n  DATABASE_URL=postgres://lineage@localhost/lineage \\\n  \
                   REDIS_URL=redis://localhost lineage-worker --metrics-listen 127.0.0.1:9465"
 )]

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use store::failpoints::{self, Place, Sabotage, pass};
 use store::stream::{Consumer, Doorbell, Entry, Ringer, is_group_missing};
 use store::{PgPool, StoreError};
 use tokio::sync::watch;
@@ -49,12 +50,17 @@ impl Settler {
         entries: &[Entry],
         stopping: &mut watch::Receiver<bool>,
     ) -> bool {
+        pass(Place::AfterRead);
         let event_ids: BTreeSet<Uuid> = entries.iter().filter_map(|entry| entry.event_id).collect();
         let event_ids: Vec<Uuid> = event_ids.into_iter().collect();
         let metrics = Arc::clone(&self.worker.metrics);
         metrics.entries_read(entries.len(), event_ids.len());
-        let Some(announced) = self.settle_all(&event_ids, stopping).await else { return false };
         let entry_ids: Vec<String> = entries.iter().map(|entry| entry.id.clone()).collect();
+        if failpoints::is_sabotaged(Sabotage::AcknowledgeBeforeCommit) {
+            let _ = self.ringer.finish(&event_ids, &entry_ids).await;
+        }
+        let Some(announced) = self.settle_all(&event_ids, stopping).await else { return false };
+        pass(Place::BeforeAcknowledge);
         match self.ringer.finish(&announced, &entry_ids).await {
             Ok(()) => true,
             Err(error) => {

@@ -9,6 +9,7 @@ use std::time::Instant;
 
 use chrono::TimeDelta;
 use domain::rule_book::RuleBook;
+use store::failpoints::{self, Place, Sabotage, pass};
 use store::failures::{self, FailedAttempt};
 use store::locks;
 use store::settling::{self, LedgerLine, LeftOut, Outcome, Unsettled, Walk};
@@ -86,6 +87,7 @@ pub(crate) async fn settle(
     }
     let read = Instant::now();
     metrics.observe_stage(Stage::Read, begun, read);
+    pass(Place::AfterLookup);
 
     let mut outcomes = Vec::with_capacity(batch.events.len());
     let mut failed = Vec::new();
@@ -108,8 +110,16 @@ pub(crate) async fn settle(
     let mut report = Report::default();
     if !outcomes.is_empty() {
         let mut claimed = settling::claim(&mut tx, &outcomes).await?;
+        if failpoints::is_sabotaged(Sabotage::CommitClaimAlone) {
+            tx.commit().await?;
+            tx = locks::begin_sharing_history(pool).await?;
+        }
+        pass(Place::AfterClaim);
         claimed.sort_unstable();
-        let ours = outcomes.iter().filter(|o| claimed.binary_search(&o.event_id).is_ok());
+        let ours = outcomes.iter().filter(|o| {
+            claimed.binary_search(&o.event_id).is_ok()
+                || failpoints::is_sabotaged(Sabotage::SkipClaim)
+        });
         report.lines = settling::write_lines(&mut tx, ours).await?;
         report.settled = claimed;
     }
@@ -137,7 +147,9 @@ pub(crate) async fn settle(
     }
     let written = Instant::now();
     metrics.observe_stage(Stage::Write, computed, written);
+    pass(Place::BeforeCommit);
     tx.commit().await.map_err(StoreError::from)?;
+    pass(Place::AfterCommit);
     let committed = Instant::now();
     metrics.observe_stage(Stage::Commit, written, committed);
 

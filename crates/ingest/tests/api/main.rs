@@ -9,6 +9,7 @@ mod client;
 mod dead_letters;
 mod doors;
 mod explaining;
+mod failpoints;
 mod idempotency;
 mod members;
 mod moving;

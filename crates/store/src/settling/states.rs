@@ -13,6 +13,7 @@ use uuid::Uuid;
 
 use super::path::{Path, Walk, past_path};
 use crate::StoreError;
+use crate::failpoints::{self, Sabotage};
 
 /// Status and rank of the members that a batch meets.
 #[derive(Default)]
@@ -47,6 +48,7 @@ impl States {
         for path in paths.iter_mut() {
             if let Some(seller_id) = path.seller_id
                 && states.is_younger_than_the_sale(path, reads.depth)
+                && !failpoints::is_sabotaged(Sabotage::UplineOfNow)
             {
                 path.ids = past_path(conn, seller_id, path.as_of, reads.depth).await?;
                 met_others = true;

@@ -10,6 +10,7 @@ mod attempts;
 mod batches;
 mod calculations;
 mod crowd;
+mod failpoints;
 mod failures;
 mod forwarder;
 mod history;

@@ -1,0 +1,21 @@
+//! A short run of the harness: half a minute of faults against real processes on private servers.
+//! `make chaos MINUTES=20` is the long one.
+
+use std::process::Command;
+
+/// How long faults are injected; starting, calming down and checking come on top.
+const SECONDS: &str = "25";
+
+/// Laws L1 and L2 under whatever comes: nothing lost, nothing twice, everything recovered from.
+#[test]
+fn l1_l2_what_is_acknowledged_is_settled_once_whatever_breaks() {
+    // Draws and prints a seed of its own, unless LINEAGE_TEST_SEED gives one.
+    let run = Command::new(env!("CARGO_BIN_EXE_chaos"))
+        .args(["--seconds", SECONDS])
+        .output()
+        .expect("start the harness");
+    let said = String::from_utf8_lossy(&run.stdout);
+    let complained = String::from_utf8_lossy(&run.stderr);
+    assert!(run.status.success(), "{}\n{said}\n{complained}", run.status);
+    println!("{said}");
+}
