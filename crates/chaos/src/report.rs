@@ -9,6 +9,9 @@ use crate::faults::Fault;
 use crate::load::Counts;
 use crate::recovery::Recovery;
 
+/// How often a kind may be tried in vain before the harness itself is in doubt.
+const MISSED_MAX: u64 = 3;
+
 /// What happened to one kind of fault.
 #[derive(Clone, Debug, Default)]
 struct Row {
@@ -61,9 +64,13 @@ impl Report {
         self.rows.values().map(|row| row.recoveries.len()).sum()
     }
 
-    /// Kinds that were tried and never happened.
+    /// Kinds that were tried again and again and never happened. Once may be bad luck on a busy
+    /// machine.
     pub(crate) fn never_happened(&self) -> Vec<Fault> {
-        let never = self.rows.iter().filter(|(_, row)| row.recoveries.is_empty());
+        let never = self
+            .rows
+            .iter()
+            .filter(|(_, row)| row.recoveries.is_empty() && row.missed >= MISSED_MAX);
         never.map(|(fault, _)| *fault).collect()
     }
 
@@ -156,11 +163,11 @@ mod tests {
             let settles = Duration::from_millis(millis);
             report.injected(Fault::KillWorker, Recovery { settles, complete: 2 * settles });
         }
-        report.missed(Fault::Failpoint(1));
+        (0..3).for_each(|_| report.missed(Fault::Failpoint(1)));
         report.left_out(Fault::DiskFull, "only root may mount".to_owned());
         let text = report.markdown(&[]);
         assert!(text.contains("| `kill_worker` | 3 | 0.3 s | 0.9 s | 1.8 s |"), "{text}");
-        assert!(text.contains("| `after_read` | 0 (and 1 in vain) | – | – | – |"), "{text}");
+        assert!(text.contains("| `after_read` | 0 (and 3 in vain) | – | – | – |"), "{text}");
         assert!(text.contains("| `disk_full` | left out: only root may mount | | | |"), "{text}");
         assert_eq!((report.faults(), report.never_happened()), (3, vec![Fault::Failpoint(1)]));
     }

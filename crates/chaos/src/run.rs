@@ -50,7 +50,17 @@ pub(crate) async fn run(task: Task) -> anyhow::Result<ExitCode> {
     for finding in &findings {
         println!("FOUND (seed {}): {}: {}", task.seed, finding.promise, finding.detail);
     }
-    let again = format!("chaos --seconds {} --seed {}", task.lasts.as_secs(), task.seed);
+    let (seconds, seed) = (task.lasts.as_secs().to_string(), task.seed.to_string());
+    let mut again = vec!["chaos --seconds", &seconds, "--seed", &seed];
+    let names: Vec<_> = task.kinds.iter().map(|fault| fault.name()).collect();
+    let names = names.join(",");
+    if task.kinds != Fault::all() {
+        again.extend(["--only", &names]);
+    }
+    if let Some(sabotage) = &task.sabotage {
+        again.extend(["--sabotage", sabotage]);
+    }
+    let again = again.join(" ");
     println!("chaos: {} finding(s); again: {again}", findings.len());
     Ok(ExitCode::from(1))
 }

@@ -45,8 +45,9 @@ pub(crate) struct Request {
 pub(crate) struct Answer {
     pub(crate) status: u16,
     pub(crate) body: Value,
-    /// How often it was sent without an answer before: it may have been done then.
-    pub(crate) unanswered: u32,
+    /// Whether it may have been done before: an attempt had no answer, or was put off because
+    /// PostgreSQL went away, perhaps during its COMMIT.
+    pub(crate) perhaps_done_before: bool,
 }
 
 /// Connections to the ingests.
@@ -91,21 +92,24 @@ impl World {
 
     /// Sends a request to one ingest and the other in turn until it is answered for good.
     pub(crate) async fn insist(&self, first_ingest: usize, request: &Request) -> Answer {
-        let mut unanswered = 0;
+        let mut perhaps_done_before = false;
         let mut ingest = first_ingest;
         loop {
             match self.ask(ingest, request, ANSWER_MAX).await {
-                Some((408 | 429 | 503, _)) => self.count(|counts| counts.put_off += 1),
+                Some((status @ (408 | 429 | 503), _)) => {
+                    perhaps_done_before |= status == 503;
+                    self.count(|counts| counts.put_off += 1);
+                }
                 Some((status, body)) => {
                     if status >= 500 {
                         let detail =
                             format!("{} {}: {status} {body}", request.method, request.path);
                         self.found("nothing but 503 is answered when something breaks", detail);
                     }
-                    return Answer { status, body, unanswered };
+                    return Answer { status, body, perhaps_done_before };
                 }
                 None => {
-                    unanswered += 1;
+                    perhaps_done_before = true;
                     self.count(|counts| counts.unanswered += 1);
                 }
             }

@@ -66,10 +66,10 @@ impl Office {
         let sponsor_id = Some(self.world.any_member(&mut self.random));
         let rank = *self.random.pick(&reference::LADDER);
         let body = json!({"id": member_id, "sponsor_id": sponsor_id, "rank": rank});
-        let (status, answer, unanswered) =
+        let (status, answer, perhaps_done_before) =
             self.insist(Method::POST, "/v1/members".to_owned(), body).await;
         // A repetition finds the member there when only the first answer was lost.
-        if status == 201 || (status == 409 && unanswered > 0) {
+        if status == 201 || (status == 409 && perhaps_done_before) {
             lock(&self.world.evidence).enrolled.push(Enrolled { member_id, sponsor_id });
             lock(&self.world.members).push(member_id);
             self.world.count(|counts| counts.enrolments += 1);
@@ -148,9 +148,9 @@ impl Office {
         }
     }
 
-    async fn insist(&mut self, method: Method, path: String, body: Value) -> (u16, Value, u32) {
+    async fn insist(&mut self, method: Method, path: String, body: Value) -> (u16, Value, bool) {
         let request = Request { caller: Caller::Office, method, path, body };
         let answer = self.world.insist(self.random.index(2), &request).await;
-        (answer.status, answer.body, answer.unanswered)
+        (answer.status, answer.body, answer.perhaps_done_before)
     }
 }
