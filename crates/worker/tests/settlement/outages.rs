@@ -194,7 +194,7 @@ async fn a_worker_whose_database_falls_silent_says_that_it_is_stuck() {
         // A loop that tries in vain turns every few seconds; this one never does.
         let (status, text) = remote.ask("/healthz").await;
         // The last number: the first is the loop's.
-        let silent = text.split_whitespace().filter_map(|word| word.parse::<u64>().ok()).last();
+        let silent = text.split_whitespace().rev().find_map(|word| word.parse::<u64>().ok());
         if status == 503 && silent >= Some(15) {
             assert!(text.starts_with("consume loop 0 has not turned for"), "{text}");
             break;
