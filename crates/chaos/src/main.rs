@@ -39,12 +39,10 @@ use crate::faults::Fault;
 const IN_NAMESPACE: &str = "LINEAGE_CHAOS_NAMESPACE";
 
 /// Laws that the product can be told to break; `store::failpoints` has the same names.
-const SABOTAGE: [&str; 6] = [
+const SABOTAGE: [&str; 4] = [
     "skip_claim",
-    "commit_claim_alone",
     "acknowledge_before_commit",
     "publish_before_insert",
-    "answer_before_commit",
     "upline_of_now",
 ];
 

@@ -64,12 +64,6 @@ fn l1_skipping_the_claim_is_caught() {
 }
 
 #[test]
-fn l1_committing_the_claim_alone_is_caught() {
-    let promise = "an outcome and its lines stand together";
-    is_caught("commit_claim_alone", "kill_worker,after_claim", promise);
-}
-
-#[test]
 fn l2_acknowledging_before_the_commit_is_caught() {
     let promise = "what is announced is settled by then";
     is_caught("acknowledge_before_commit", "kill_worker,forged_entries", promise);
@@ -79,10 +73,4 @@ fn l2_acknowledging_before_the_commit_is_caught() {
 fn l2_publishing_before_the_insert_is_caught() {
     let promise = "what is published is committed by then";
     is_caught("publish_before_insert", "kill_ingest", promise);
-}
-
-#[test]
-fn l2_answering_before_the_commit_is_caught() {
-    let promise = "an acknowledged sale is recorded once, as it was posted";
-    is_caught("answer_before_commit", "kill_ingest", promise);
 }

@@ -160,22 +160,11 @@ impl Recorder {
             tx.rollback().await?;
             return Ok(Attempt::Contradiction(problems));
         }
-        let publisher = self.publisher.clone();
-        let new: Vec<Uuid> = inserted.iter().copied().collect();
-        let commit_and_ring = async move {
-            tx.commit().await?;
-            publisher.ring(new);
-            Ok::<_, StoreError>(())
-        };
-        if failpoints::is_sabotaged(Sabotage::AnswerBeforeCommit) {
-            let later = tokio::time::sleep(std::time::Duration::from_millis(100));
-            tokio::spawn(async move { (later.await, commit_and_ring.await) });
-        } else {
-            commit_and_ring.await?;
-        }
+        tx.commit().await?;
         if !inserted.is_empty() {
             self.fixed_programme = Some(calendar);
         }
+        self.publisher.ring(inserted.iter().copied().collect());
         Ok(Attempt::Done(answers(prepared, inserted)))
     }
 }

@@ -110,10 +110,6 @@ pub(crate) async fn settle(
     let mut report = Report::default();
     if !outcomes.is_empty() {
         let mut claimed = settling::claim(&mut tx, &outcomes).await?;
-        if failpoints::is_sabotaged(Sabotage::CommitClaimAlone) {
-            tx.commit().await?;
-            tx = locks::begin_sharing_history(pool).await?;
-        }
         pass(Place::AfterClaim);
         claimed.sort_unstable();
         let ours = outcomes.iter().filter(|o| {

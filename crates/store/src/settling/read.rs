@@ -12,7 +12,6 @@ use super::path::{Path, Walk};
 use super::states::States;
 use crate::StoreError;
 use crate::events::{LinesOf, stored_buyer_type};
-use crate::failpoints::{self, Sabotage};
 use crate::reward_splits::Splits;
 
 /// An event without an outcome, and what its settlement needs.
@@ -89,13 +88,11 @@ pub async fn read(
                  from member_tree_paths p
                 where p.descendant_id = coalesce(seller.id, referred.id)
                   and p.depth <= $2::integer) walk on true
-         where (o.event_id is null or $3)
+         where o.event_id is null
            and (f.event_id is null or (f.state = 'retrying' and f.next_attempt_at <= now()))
         "#,
         event_ids,
         i32::from(reads.depth),
-        // A build without the claim settles again what is delivered again.
-        failpoints::is_sabotaged(Sabotage::SkipClaim),
     )
     .fetch_all(&mut *conn)
     .await?;
