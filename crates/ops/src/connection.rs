@@ -42,8 +42,18 @@ pub(crate) struct DatabaseArgs {
 impl DatabaseArgs {
     /// Connects with the rights of `lineage_ops`.
     pub(crate) async fn connect(&self) -> anyhow::Result<PgPool> {
+        Ok(self.connect_for(CONNECTIONS_MAX).await?.0)
+    }
+
+    /// Connects with the rights of `lineage_ops`, for up to so many connections at the same time.
+    /// Says where to, without user and password.
+    pub(crate) async fn connect_for(
+        &self,
+        connections_max: u32,
+    ) -> anyhow::Result<(PgPool, String)> {
         let (own, shared) = (self.own_database_url.clone(), self.database_url.clone());
-        open(&Access::choose(own, shared, Role::Ops, "lineage").unlimited()).await
+        let access = Access::choose(own, shared, Role::Ops, "lineage").unlimited();
+        Ok((open(&access, connections_max).await?, access.place()))
     }
 
     /// The URL of the owner, who may make databases.
@@ -53,13 +63,14 @@ impl DatabaseArgs {
 
     /// Connects as the owner of the schema.
     pub(crate) async fn connect_as_owner(&self) -> anyhow::Result<PgPool> {
-        open(&Access::with_own_login(self.database_url.clone(), "lineage").unlimited()).await
+        open(&Access::with_own_login(self.database_url.clone(), "lineage").unlimited(), CONNECTIONS_MAX)
+            .await
     }
 }
 
 /// Connects at once, so that a wrong URL is reported with the place that it leads to.
-async fn open(access: &Access) -> anyhow::Result<PgPool> {
-    let pool = access.pool(CONNECTIONS_MAX).context(
+async fn open(access: &Access, connections_max: u32) -> anyhow::Result<PgPool> {
+    let pool = access.pool(connections_max).context(
         "the database URL is not usable; it looks like postgres://user:password@host/database",
     )?;
     database::ping(&pool)
