@@ -20,6 +20,9 @@ const RING_CHUNK: usize = 1000;
 #[command(next_help_heading = "Database")]
 pub(crate) struct DatabaseArgs {
     /// PostgreSQL URL, used with SET ROLE `lineage_ops` (`migrate`: as the owner)
+    ///
+    /// Without `sslmode` in it, the connection is encrypted only if the server offers it, and nobody
+    /// checks whose it is: write ?sslmode=verify-full, and &sslrootcert=FILE for an own authority.
     #[arg(
         long,
         global = true,
@@ -63,8 +66,11 @@ impl DatabaseArgs {
 
     /// Connects as the owner of the schema.
     pub(crate) async fn connect_as_owner(&self) -> anyhow::Result<PgPool> {
-        open(&Access::with_own_login(self.database_url.clone(), "lineage").unlimited(), CONNECTIONS_MAX)
-            .await
+        open(
+            &Access::with_own_login(self.database_url.clone(), "lineage").unlimited(),
+            CONNECTIONS_MAX,
+        )
+        .await
     }
 }
 
@@ -84,6 +90,8 @@ async fn open(access: &Access, connections_max: u32) -> anyhow::Result<PgPool> {
 #[command(next_help_heading = "Redis")]
 pub(crate) struct BellArgs {
     /// Redis URL, to wake workers for events that can be settled now
+    ///
+    /// `rediss://` speaks TLS and checks the certificate, by ?sslrootcert=FILE for an own authority.
     #[arg(
         long,
         env = "REDIS_URL",

@@ -302,8 +302,9 @@ impl Drop for Process {
     }
 }
 
-/// Binaries lie beside the tests' own directory.
-fn binary_path(name: &str) -> PathBuf {
+/// Where a binary of this workspace is: beside the tests' own directory.
+#[must_use]
+pub fn binary_path(name: &str) -> PathBuf {
     let mut path = std::env::current_exe().expect("our own path");
     path.pop();
     if path.ends_with("deps") {
