@@ -21,7 +21,7 @@ mod written;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 use domain::period::Period;
@@ -134,9 +134,7 @@ async fn run(
     let totals = totals?;
     report.note(Check::Outcomes, Some(totals.outcomes), tally.take());
     (report.outcomes, report.lines, report.digest) = (totals.outcomes, totals.lines, totals.digest);
-    let settled = task.settled.lock().unwrap_or_else(PoisonError::into_inner);
-    settled.check(&mut tally.of(Check::ChangesBehindSales))?;
-    drop(settled);
+    task.check_changes(&mut tally.of(Check::ChangesBehindSales))?;
     report.note(Check::ChangesBehindSales, Some(changes), tally.take());
 
     orphans?.tell(&mut report, &mut tally)?;

@@ -6,6 +6,7 @@
 //! digest is the SHA-256 of theirs, in their order.
 
 use domain::recompute::{StoredLine, StoredOutcome};
+use domain::sale::BuyerType;
 use rust_decimal::Decimal;
 use sha2::{Digest as _, Sha256};
 
@@ -32,7 +33,7 @@ impl RangeDigest {
         self.optional(sale.product_id.as_deref());
         self.text(sale.order_kind.name());
         self.optional(sale.market.as_deref());
-        self.optional(sale.buyer_type.map(|buyer| buyer.name()));
+        self.optional(sale.buyer_type.map(BuyerType::name));
         self.integer(sale.as_of.timestamp_micros());
         self.text(&sale.earned_period.to_string());
         self.length(sale.lines.len());

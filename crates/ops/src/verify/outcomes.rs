@@ -51,6 +51,16 @@ pub(super) struct Task {
     pub(super) bar: ProgressBar,
 }
 
+impl Task {
+    /// Says which changes of history reach back behind the sales that were verified.
+    pub(super) fn check_changes(
+        &self,
+        found: &mut impl FnMut(Finding) -> anyhow::Result<()>,
+    ) -> anyhow::Result<()> {
+        self.settled.lock().unwrap_or_else(PoisonError::into_inner).check(found)
+    }
+}
+
 /// What all ranges showed.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Totals {
@@ -200,7 +210,10 @@ fn compute(task: &Task, page: &[StoredOutcome], mut part: Part) -> Part {
         }
     }
     let mut settled = task.settled.lock().unwrap_or_else(PoisonError::into_inner);
-    page.iter().for_each(|outcome| settled.add(outcome));
+    for outcome in page {
+        settled.add(outcome);
+    }
+    drop(settled);
     task.bar.inc(page.len() as u64);
     part
 }

@@ -148,10 +148,13 @@ pub(crate) fn text(report: &Report) -> String {
         ("signed off by", format!("{} as {} (no signature, see below)", by.login, by.role)),
         ("begun", moment(report.begun_at)),
         ("ended", moment(report.ended_at)),
-        ("database", format!("{} ({})", database.place, database.name)),
+        ("database", database.place.clone()),
         ("system", format!("{}, PostgreSQL {}", database.system_identifier, database.postgresql)),
         ("engine", format!("{}, arithmetic {}, schema {schema}", engine.version, engine.semantics)),
-        ("seen", format!("snapshot {}; what was recorded later is not in it", report.snapshot)),
+        (
+            "seen",
+            format!("snapshot {}; nothing that was recorded later", horizon(&report.snapshot)),
+        ),
         ("digest", report.digest.clone()),
         ("effort", format!("{:.1} s, {} job(s){memory}", report.seconds, report.jobs)),
     ]);
@@ -183,6 +186,15 @@ fn verdict(report: &Report) -> String {
         ),
         None if period.is_some() => format!("Proved: everything {whole} is as the rules say."),
         None => "Proved: everything is as the rules say.".to_owned(),
+    }
+}
+
+/// A snapshot in short: where it begins and ends, and how many transactions were running.
+fn horizon(snapshot: &str) -> String {
+    let (bounds, running) = snapshot.rsplit_once(':').unwrap_or((snapshot, ""));
+    match running.split(',').filter(|id| !id.is_empty()).count() {
+        0 => bounds.to_owned(),
+        count => format!("{bounds} without {count} running"),
     }
 }
 
