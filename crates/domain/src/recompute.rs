@@ -55,6 +55,8 @@ pub struct StoredLine {
     pub currency: String,
     /// The earned period.
     pub earned_period: Period,
+    /// The period whose partition it stands in.
+    pub posted_period: Period,
 }
 
 /// Computes the outcome again. The error says why that is impossible.
@@ -136,6 +138,9 @@ fn line_difference(
         is("the currency", &line.currency, &outcome.sale.currency)
     } else if line.earned_period != outcome.sale.earned_period {
         is("the earned period", &line.earned_period, &outcome.sale.earned_period)
+    } else if line.posted_period != outcome.sale.earned_period {
+        // No period is closed yet, so every line is posted where it was earned.
+        is("the posted period", &line.posted_period, &outcome.sale.earned_period)
     } else if line.entry_type != computed.entry_type.name() {
         is("the type", &line.entry_type, &computed.entry_type.name())
     } else {

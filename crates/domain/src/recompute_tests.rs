@@ -40,6 +40,7 @@ fn line(line: i16, member: u128, level: i16, amount: i64, points: i64) -> Stored
         career_points: Decimal::new(points, 4),
         currency: "GBP".to_owned(),
         earned_period: "2023-05".parse().unwrap(),
+        posted_period: "2023-05".parse().unwrap(),
     }
 }
 
@@ -87,7 +88,7 @@ fn l9_a_stored_outcome_is_computed_again_to_the_same_lines() {
 #[test]
 fn every_field_of_a_line_is_compared() {
     type Change = fn(&mut StoredLine);
-    let changes: [(&str, Change); 10] = [
+    let changes: [(&str, Change); 11] = [
         ("its number is 5, computed 1", |line| line.line = 5),
         ("the member is ", |line| line.member_id = Uuid::from_u128(7)),
         ("the level is 3, computed 2", |line| line.level = Some(3)),
@@ -98,6 +99,9 @@ fn every_field_of_a_line_is_compared() {
         ("the currency is EUR, computed GBP", |line| line.currency = "EUR".to_owned()),
         ("the earned period is 2023-06, computed 2023-05", |line| {
             line.earned_period = "2023-06".parse().unwrap();
+        }),
+        ("the posted period is 2023-06, computed 2023-05", |line| {
+            line.posted_period = "2023-06".parse().unwrap();
         }),
         ("the type is BONUS, computed LEVEL", |line| line.entry_type = "BONUS".to_owned()),
     ];

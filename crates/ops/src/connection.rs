@@ -20,6 +20,9 @@ const RING_CHUNK: usize = 1000;
 #[command(next_help_heading = "Database")]
 pub(crate) struct DatabaseArgs {
     /// PostgreSQL URL, used with SET ROLE `lineage_ops` (`migrate`: as the owner)
+    ///
+    /// Without `sslmode` in it, the connection is encrypted only if the server offers it, and nobody
+    /// checks whose it is: write ?sslmode=verify-full, and &sslrootcert=FILE for an own authority.
     #[arg(
         long,
         global = true,
@@ -42,8 +45,18 @@ pub(crate) struct DatabaseArgs {
 impl DatabaseArgs {
     /// Connects with the rights of `lineage_ops`.
     pub(crate) async fn connect(&self) -> anyhow::Result<PgPool> {
+        Ok(self.connect_for(CONNECTIONS_MAX).await?.0)
+    }
+
+    /// Connects with the rights of `lineage_ops`, for up to so many connections at the same time.
+    /// Says where to, without user and password.
+    pub(crate) async fn connect_for(
+        &self,
+        connections_max: u32,
+    ) -> anyhow::Result<(PgPool, String)> {
         let (own, shared) = (self.own_database_url.clone(), self.database_url.clone());
-        open(&Access::choose(own, shared, Role::Ops, "lineage").unlimited()).await
+        let access = Access::choose(own, shared, Role::Ops, "lineage").unlimited();
+        Ok((open(&access, connections_max).await?, access.place()))
     }
 
     /// The URL of the owner, who may make databases.
@@ -53,13 +66,17 @@ impl DatabaseArgs {
 
     /// Connects as the owner of the schema.
     pub(crate) async fn connect_as_owner(&self) -> anyhow::Result<PgPool> {
-        open(&Access::with_own_login(self.database_url.clone(), "lineage").unlimited()).await
+        open(
+            &Access::with_own_login(self.database_url.clone(), "lineage").unlimited(),
+            CONNECTIONS_MAX,
+        )
+        .await
     }
 }
 
 /// Connects at once, so that a wrong URL is reported with the place that it leads to.
-async fn open(access: &Access) -> anyhow::Result<PgPool> {
-    let pool = access.pool(CONNECTIONS_MAX).context(
+async fn open(access: &Access, connections_max: u32) -> anyhow::Result<PgPool> {
+    let pool = access.pool(connections_max).context(
         "the database URL is not usable; it looks like postgres://user:password@host/database",
     )?;
     database::ping(&pool)
@@ -73,6 +90,8 @@ async fn open(access: &Access) -> anyhow::Result<PgPool> {
 #[command(next_help_heading = "Redis")]
 pub(crate) struct BellArgs {
     /// Redis URL, to wake workers for events that can be settled now
+    ///
+    /// `rediss://` speaks TLS and checks the certificate, by ?sslrootcert=FILE for an own authority.
     #[arg(
         long,
         env = "REDIS_URL",

@@ -56,6 +56,9 @@ pub(crate) fn message(error: &anyhow::Error) -> String {
 /// What to do about an error of PostgreSQL that operators meet when they set things up.
 fn advice(error: &anyhow::Error) -> Option<&'static str> {
     let store = error.chain().find_map(|cause| cause.downcast_ref::<StoreError>())?;
+    if store.is_about_tls() {
+        return None; // Its text says what to do.
+    }
     if store.is_unreachable() {
         return Some("Is PostgreSQL running there, and is DATABASE_URL right?");
     }
@@ -74,6 +77,7 @@ fn advice(error: &anyhow::Error) -> Option<&'static str> {
             "The login lacks rights: give it those of the operator's role with \
              `grant lineage_ops to …`, or for `migrate` use the owner of the schema.",
         ),
+        "53300" => Some("PostgreSQL has no connection left: try again, or with a smaller --jobs."),
         "3D000" => Some("Create the database first, for example with `createdb`."),
         "28P01" | "28000" => Some("Check user name and password in DATABASE_URL."),
         _ => None,

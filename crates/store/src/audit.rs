@@ -2,8 +2,10 @@
 //! the state of the tree.
 
 mod guards;
+mod orphans;
+mod selection;
+mod sitting;
 
-use domain::decision::EntryType;
 use domain::inputs::Inputs;
 use domain::period::Period;
 pub use domain::recompute::{StoredLine, StoredOutcome};
@@ -11,34 +13,13 @@ use domain::sale::Sale;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-pub use self::guards::{CLOSURE_UP, missing_closure_indexes, unguarded_tables};
+pub use self::guards::{CLOSURE_UP, Guards, guards, missing_closure_indexes};
+pub use self::orphans::{Orphans, Scanned, orphans, scanned};
+pub use self::selection::{Month, count, ids_between, sample, unsettled};
+pub use self::sitting::{Sitting, Snapshot, begin_sitting, clock, join_snapshot};
 use crate::StoreError;
 use crate::events::{LinesOf, stored_buyer_type};
 use crate::settling::stored_amount;
-
-/// How many outcomes there are.
-pub async fn count(conn: &mut PgConnection) -> Result<i64, StoreError> {
-    let count = sqlx::query_scalar!(r#"select count(*) as "count!" from commission_outcomes"#);
-    Ok(count.fetch_one(conn).await?)
-}
-
-/// Outcomes after an event id, in the order of event ids: a page in three round trips, four when
-/// sales have lines.
-pub async fn outcomes_after(
-    conn: &mut PgConnection,
-    after: Option<Uuid>,
-    limit: i64,
-) -> Result<Vec<StoredOutcome>, StoreError> {
-    let ids = sqlx::query_scalar!(
-        "select event_id from commission_outcomes
-          where $1::uuid is null or event_id > $1 order by event_id limit $2",
-        after,
-        limit,
-    )
-    .fetch_all(&mut *conn)
-    .await?;
-    outcomes_of(conn, &ids).await
-}
 
 /// The outcomes of events, in the order of event ids; events without one are left out.
 pub async fn outcomes_of(
@@ -110,7 +91,7 @@ async fn stored_lines(
     let rows = sqlx::query!(
         r#"
         select event_id, line, member_id, entry_type::text as "entry_type!", level, depth, rule_id,
-               amount, career_points, currency, earned_period
+               amount, career_points, currency, earned_period, posted_period
           from commission_ledger
          where event_id = any($1)
          order by event_id, line, member_id
@@ -133,6 +114,7 @@ async fn stored_lines(
                 career_points: row.career_points,
                 currency: row.currency,
                 earned_period: Period::containing(row.earned_period),
+                posted_period: Period::containing(row.posted_period),
             };
             (row.event_id, line)
         })
@@ -145,57 +127,4 @@ pub async fn outcome(
     event_id: Uuid,
 ) -> Result<Option<StoredOutcome>, StoreError> {
     Ok(outcomes_of(conn, &[event_id]).await?.pop())
-}
-
-/// Makes the transaction that has just begun see one moment only, so that what other sessions
-/// commit between its statements cannot look like a difference.
-pub async fn hold_snapshot(conn: &mut PgConnection) -> Result<(), StoreError> {
-    sqlx::query("set transaction isolation level repeatable read").execute(conn).await?;
-    Ok(())
-}
-
-/// Rows that no outcome or event accounts for. At most `limit` of each kind.
-#[derive(Clone, Debug, Default)]
-pub struct Orphans {
-    /// Events with ledger lines but without an outcome.
-    pub lines_without_outcome: Vec<Uuid>,
-    /// Outcomes without an event.
-    pub outcomes_without_event: Vec<Uuid>,
-    /// Sales with more or fewer lines than they were recorded with, and lines without a sale.
-    pub sale_lines_miscounted: Vec<Uuid>,
-}
-
-/// Looks for rows that nothing accounts for.
-pub async fn orphans(conn: &mut PgConnection, limit: i64) -> Result<Orphans, StoreError> {
-    let lines_without_outcome = sqlx::query_scalar!(
-        "select distinct l.event_id from commission_ledger l
-          where l.entry_type::text = any($2)
-            and not exists (select from commission_outcomes o where o.event_id = l.event_id)
-          limit $1",
-        limit,
-        &EntryType::ALL.map(|kind| kind.name().to_owned()),
-    )
-    .fetch_all(&mut *conn)
-    .await?;
-    let outcomes_without_event = sqlx::query_scalar!(
-        "select o.event_id from commission_outcomes o
-          where not exists (select from events e where e.id = o.event_id) limit $1",
-        limit
-    )
-    .fetch_all(&mut *conn)
-    .await?;
-    let sale_lines_miscounted = sqlx::query_scalar!(
-        r#"
-        select coalesce(e.id, l.event_id) as "id!"
-          from (select id, line_count from events where line_count <> 0) e
-          full join (select event_id, count(*) as lines from event_lines group by event_id) l
-            on l.event_id = e.id
-         where l.lines is distinct from e.line_count
-         limit $1
-        "#,
-        limit
-    )
-    .fetch_all(conn)
-    .await?;
-    Ok(Orphans { lines_without_outcome, outcomes_without_event, sale_lines_miscounted })
 }

@@ -7,7 +7,7 @@ use sqlx::migrate::Migrator;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{Executor, PgConnection, PgPool};
 
-use crate::{StoreError, connection_url};
+use crate::{StoreError, connection_url, tls};
 
 /// The schema, as the files under `migrations/`.
 pub static MIGRATIONS: Migrator = sqlx::migrate!("../../migrations");
@@ -109,13 +109,14 @@ impl Access {
     }
 
     fn options(&self) -> Result<PgConnectOptions, sqlx::Error> {
-        let mut options =
-            connection_url::read(&self.url)?.application_name(self.application_name).options([
-                ("timezone", "UTC"),
-                ("lock_timeout", LOCK_TIMEOUT),
-                // Warnings are for people at a prompt; errors arrive as errors.
-                ("client_min_messages", "error"),
-            ]);
+        let options = connection_url::read(&self.url)?;
+        tls::check_postgres(self.url.expose_secret(), &options)?;
+        let mut options = options.application_name(self.application_name).options([
+            ("timezone", "UTC"),
+            ("lock_timeout", LOCK_TIMEOUT),
+            // Warnings are for people at a prompt; errors arrive as errors.
+            ("client_min_messages", "error"),
+        ]);
         if !self.unlimited {
             options = options.options([
                 // Servers repeat a few statements for ever, all of them lookups by key. Planning

@@ -5,15 +5,16 @@ mod kind;
 use thiserror::Error;
 
 pub use self::kind::ErrorKind;
+use crate::tls;
 
 /// An error of PostgreSQL, of Redis, or of what they hold.
 #[derive(Debug, Error)]
 pub enum StoreError {
     /// PostgreSQL refused, failed or could not be reached.
-    #[error("PostgreSQL: {0}")]
+    #[error("PostgreSQL: {0}{advice}", advice = tls::postgres_advice(.0))]
     Database(#[from] sqlx::Error),
     /// Redis refused, failed or could not be reached.
-    #[error("Redis: {0}")]
+    #[error("Redis: {0}{advice}", advice = tls::redis_advice(.0))]
     Stream(#[from] redis::RedisError),
     /// The schema could not be brought up to date.
     #[error("migration: {0}")]
@@ -64,6 +65,17 @@ impl StoreError {
             self,
             Self::Database(sqlx::Error::Io(_) | sqlx::Error::Tls(_) | sqlx::Error::PoolTimedOut)
         )
+    }
+
+    /// Whether TLS failed: the server speaks none, or its certificate is not accepted. The error's
+    /// text says what to do.
+    #[must_use]
+    pub fn is_about_tls(&self) -> bool {
+        match self {
+            Self::Database(error) => !tls::postgres_advice(error).is_empty(),
+            Self::Stream(error) => !tls::redis_advice(error).is_empty(),
+            _ => false,
+        }
     }
 
     /// The constraint that the data violated.

@@ -31,6 +31,7 @@ pub mod stream;
 pub mod sweep;
 #[cfg(feature = "testing")]
 pub mod testing;
+mod tls;
 pub mod tree;
 pub mod tree_audit;
 

@@ -15,11 +15,11 @@ use std::time::Duration;
 
 use redis::aio::{ConnectionManager, ConnectionManagerConfig, MultiplexedConnection};
 use redis::io::tcp::TcpSettings;
-use redis::{AsyncConnectionConfig, Client, IntoConnectionInfo, Pipeline, Value, cmd};
-use secrecy::{ExposeSecret, SecretString};
+use redis::{AsyncConnectionConfig, Client, Pipeline, Value, cmd};
+use secrecy::SecretString;
 use uuid::Uuid;
 
-use crate::StoreError;
+use crate::{StoreError, tls};
 
 /// The group that all workers share.
 const GROUP: &str = "workers";
@@ -58,14 +58,12 @@ pub struct Doorbell {
 }
 
 impl Doorbell {
-    /// Reads the URL; connects to nothing yet.
+    /// Reads the URL, and the authorities that a `rediss://` names by `?sslrootcert=`; connects to
+    /// nothing yet.
     pub fn new(url: &SecretString, prefix: &str) -> Result<Self, StoreError> {
-        let info = url
-            .expose_secret()
-            .into_connection_info()?
-            .set_tcp_settings(TcpSettings::default().set_nodelay(true));
+        let settings = TcpSettings::default().set_nodelay(true);
         Ok(Self {
-            client: Client::open(info)?,
+            client: tls::redis_client(url, settings)?,
             events: format!("{prefix}:events"),
             outcomes: format!("{prefix}:outcomes"),
         })

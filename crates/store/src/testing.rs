@@ -364,8 +364,9 @@ fn failing(mut command: Command, variables: &[(&str, &str)]) -> Command {
     command
 }
 
-/// Binaries lie beside the tests' own directory.
-fn binary_path(name: &str) -> PathBuf {
+/// Where a binary of this workspace is: beside the tests' own directory.
+#[must_use]
+pub fn binary_path(name: &str) -> PathBuf {
     let mut path = std::env::current_exe().expect("our own path");
     path.pop();
     if path.ends_with("deps") {

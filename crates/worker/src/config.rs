@@ -37,6 +37,9 @@ pub(crate) struct Config {
     pub(crate) own_database_url: Option<SecretString>,
 
     /// PostgreSQL URL to fall back to, with SET ROLE `lineage_worker`; for development
+    ///
+    /// Without `sslmode` in it, the connection is encrypted only if the server offers it, and nobody
+    /// checks whose it is: write ?sslmode=verify-full, and &sslrootcert=FILE for an own authority.
     #[arg(
         long,
         env = "DATABASE_URL",
@@ -47,6 +50,8 @@ pub(crate) struct Config {
     pub(crate) database_url: SecretString,
 
     /// Redis URL
+    ///
+    /// `rediss://` speaks TLS and checks the certificate, by ?sslrootcert=FILE for an own authority.
     #[arg(
         long,
         env = "REDIS_URL",

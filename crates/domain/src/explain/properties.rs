@@ -49,6 +49,7 @@ fn stored(
         career_points: line.career_points.to_decimal(),
         currency: sale.currency.to_string(),
         earned_period: sale.earned_period,
+        posted_period: sale.earned_period,
     };
     StoredOutcome {
         sale: sale.clone(),

@@ -76,6 +76,7 @@ fn outcome() -> StoredOutcome {
         career_points: line.career_points.to_decimal(),
         currency: "EUR".to_owned(),
         earned_period: sale.earned_period,
+        posted_period: sale.earned_period,
     };
     StoredOutcome {
         settled_at: sale.as_of,

@@ -1,22 +1,30 @@
 //! The schema's part of the proof: what keeps append-only tables as they are, and the closure right.
 
-use store::{PgPool, StoreError, audit};
+use store::{PgConnection, audit};
 
-use super::Finding;
+use super::{Finding, unsigned};
 
 const GUARD_ADVICE: &str = "compare the table with a backup, drop what is left of the trigger, and \
     let the owner run `select guard_append_only('<table>')`";
 const INDEX_ADVICE: &str = "let the owner create it as in migrations/20261121000004_members.sql, \
     and verify again";
 
-/// Checks triggers and indexes. Returns whether the closure can be read member by member: without
-/// its index, each of them would cost a scan of the whole table.
+/// What the schema holds against.
+pub(super) struct Guarded {
+    /// Tables and partitions that were looked at.
+    pub(super) tables: u64,
+    /// Whether the closure can be read member by member: without its index, each of them would cost
+    /// a scan of the whole table.
+    pub(super) can_read_closure: bool,
+}
+
+/// Checks triggers and indexes.
 pub(super) async fn check(
-    pool: &PgPool,
+    conn: &mut PgConnection,
     found: &mut impl FnMut(Finding) -> anyhow::Result<()>,
-) -> anyhow::Result<bool> {
-    let mut conn = pool.acquire().await.map_err(StoreError::from)?;
-    for table in audit::unguarded_tables(&mut conn).await? {
+) -> anyhow::Result<Guarded> {
+    let guards = audit::guards(conn).await?;
+    for table in guards.unguarded {
         let problem = "does not refuse update, delete and truncate: its trigger append_only is \
                        missing, disabled or another one";
         found(Finding {
@@ -26,7 +34,7 @@ pub(super) async fn check(
             advice: GUARD_ADVICE,
         })?;
     }
-    let missing = audit::missing_closure_indexes(&mut conn).await?;
+    let missing = audit::missing_closure_indexes(conn).await?;
     let can_read_closure = !missing.iter().any(|index| index == audit::CLOSURE_UP);
     for index in missing {
         let unread = if index == audit::CLOSURE_UP {
@@ -41,5 +49,5 @@ pub(super) async fn check(
             advice: INDEX_ADVICE,
         })?;
     }
-    Ok(can_read_closure)
+    Ok(Guarded { tables: unsigned(guards.tables), can_read_closure })
 }

@@ -15,9 +15,9 @@
 //! it and saw it too, or it read the changed history.
 
 use chrono::{DateTime, Utc};
+use store::PgConnection;
 use store::audit::StoredOutcome;
 use store::tree_audit::{self, HistoryRow};
-use store::{PgPool, StoreError};
 use uuid::Uuid;
 
 use super::history::what;
@@ -36,11 +36,15 @@ pub(super) struct SettledSales {
 }
 
 impl SettledSales {
-    /// Reads the changes. What is recorded later is checked by the next verification.
-    pub(super) async fn read_changes(pool: &PgPool) -> anyhow::Result<Self> {
-        let mut conn = pool.acquire().await.map_err(StoreError::from)?;
-        let changes = tree_audit::written_since_the_beginning(&mut conn).await?;
-        Ok(Self::before(changes))
+    /// Reads the changes of the caller's snapshot. What is recorded later is checked by the next
+    /// verification.
+    pub(super) async fn read_changes(conn: &mut PgConnection) -> anyhow::Result<Self> {
+        Ok(Self::before(tree_audit::written_since_the_beginning(conn).await?))
+    }
+
+    /// How many changes there are.
+    pub(super) fn changes(&self) -> u64 {
+        self.changes.len() as u64
     }
 
     fn before(changes: Vec<HistoryRow>) -> Self {

@@ -3,11 +3,11 @@
 use std::collections::HashSet;
 
 use indicatif::ProgressBar;
+use store::PgConnection;
 use store::tree_audit::{self, Suspicion};
-use store::{PgConnection, PgPool, StoreError, audit, enrolment};
 use uuid::Uuid;
 
-use super::{COMPARE_WITH_BACKUP, Finding, LISTED_MAX, Listing, Report, history};
+use super::{COMPARE_WITH_BACKUP, Finding, LISTED_MAX, Listing, Report, unsigned};
 
 /// Members that are looked at in one query.
 const PAGE: i64 = 2_000;
@@ -20,34 +20,13 @@ pub(super) const CIRCLE_ADVICE: &str =
 const UNEXPLAINED_ADVICE: &str =
     "compare member_tree_paths with a backup, and report this: `verify` should have named the row";
 
-/// Checks every member, in one snapshot; without a readable closure, the history only.
-pub(super) async fn check(
-    pool: &PgPool,
-    bar: &ProgressBar,
-    can_read_closure: bool,
-    report: &mut Report,
-    found: &mut impl FnMut(Finding) -> anyhow::Result<()>,
-) -> anyhow::Result<()> {
-    let mut tx = pool.begin().await.map_err(StoreError::from)?;
-    audit::hold_snapshot(&mut tx).await?;
-    bar.set_message("checking the tree");
-    bar.set_position(0);
-    if can_read_closure {
-        bar.set_length(u64::try_from(enrolment::count(&mut tx).await?).unwrap_or(0));
-        check_members(&mut tx, bar, report, found).await?;
-    }
-    bar.set_message("checking the history");
-    history::check(&mut tx, found).await?;
-    tx.rollback().await.map_err(StoreError::from)?;
-    Ok(())
-}
-
 pub(super) fn about_member(id: Uuid, problem: String, advice: &'static str) -> Finding {
     Finding { about: "member", id: id.to_string(), problem, advice }
 }
 
-/// Reads all members page by page, and examines those whose closure rows look wrong.
-async fn check_members(
+/// Reads all members page by page, and examines those whose closure rows look wrong. In the caller's
+/// snapshot.
+pub(super) async fn check(
     conn: &mut PgConnection,
     bar: &ProgressBar,
     report: &mut Report,
@@ -60,7 +39,7 @@ async fn check_members(
         let page = tree_audit::page(conn, after, PAGE).await?;
         let Some(last) = page.last else { break };
         after = Some(last);
-        report.members += page.members;
+        report.members += unsigned(page.members);
         closure_rows += page.closure_rows;
         for id in page.without_beginning {
             let problem = "has no first row in member_sponsors or member_states; history must \
@@ -77,7 +56,7 @@ async fn check_members(
                 closure.judge(id, suspicion, found)?;
             }
         }
-        bar.inc(u64::try_from(page.members).unwrap_or(0));
+        bar.inc(unsigned(page.members));
     }
     closure.finish(found)?;
     report.closure_differences = closure.differences;

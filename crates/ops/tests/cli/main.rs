@@ -15,4 +15,5 @@ mod setting_up;
 mod splitting;
 mod tree_damage;
 mod tree_through_time;
+mod verifying;
 mod versions;

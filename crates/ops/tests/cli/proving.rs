@@ -299,7 +299,7 @@ async fn l8_verify_finds_history_that_was_changed_behind_settled_sales() {
 }
 
 /// As a superuser who disables the triggers.
-async fn execute(world: &World, statement: &str) {
+pub(crate) async fn execute(world: &World, statement: &str) {
     let mut tx = world.owner.begin().await.unwrap();
     for table in ["commission_ledger_2026_11", "commission_outcomes", "event_lines"] {
         let disable = format!("alter table {table} disable trigger append_only");

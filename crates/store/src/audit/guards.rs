@@ -28,30 +28,39 @@ const CLOSURE_INDEXES: [(&str, bool, &str); 2] = [
     ("member_tree_paths_down", false, "(ancestor_id, depth, descendant_id)"),
 ];
 
-/// Append-only tables and partitions that update, delete or truncate would not be refused on,
-/// whoever asks.
-pub async fn unguarded_tables(conn: &mut PgConnection) -> Result<Vec<String>, StoreError> {
+/// Append-only tables and the ledger's partitions, and which of them refuse nothing.
+#[derive(Clone, Debug, Default)]
+pub struct Guards {
+    /// How many were looked at.
+    pub tables: i64,
+    /// Those on which update, delete or truncate would not be refused, whoever asks.
+    pub unguarded: Vec<String>,
+}
+
+/// Looks at the trigger of every append-only table and partition.
+pub async fn guards(conn: &mut PgConnection) -> Result<Guards, StoreError> {
     let tables = APPEND_ONLY.map(str::to_owned);
     // 58 is before (2), delete (8), update (16) and truncate (32), once a statement.
-    let names = sqlx::query_scalar!(
+    let guards = sqlx::query_as!(
+        Guards,
         r#"
         with guarded as (
           select name, to_regclass(name)::oid as id from unnest($1::text[]) as name
           union all
           select relid::text, relid::oid
             from pg_partition_tree(to_regclass('commission_ledger')) where level > 0)
-        select name as "name!"
-          from guarded
-         where not exists (select from pg_trigger
+        select count(*) as "tables!",
+               coalesce(array_agg(name order by name) filter (
+                 where not exists (select from pg_trigger
                             where tgrelid = guarded.id and tgname = 'append_only'
                               and tgfoid = to_regproc('refuse_change')
                               and tgenabled = 'A' and tgtype = 58
-                              and tgqual is null and tgattr = '')
-         order by name
+                              and tgqual is null and tgattr = '')), '{}') as "unguarded!"
+          from guarded
         "#,
         &tables[..],
     );
-    Ok(names.fetch_all(conn).await?)
+    Ok(guards.fetch_one(conn).await?)
 }
 
 /// Indexes of the closure that are missing or not as they must be.

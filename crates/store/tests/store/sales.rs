@@ -126,7 +126,7 @@ async fn what_is_recorded_is_compared_settled_and_verified_as_it_was() {
         .collect();
     settling::claim(&mut worker.acquire().await.unwrap(), &outcomes).await.unwrap();
     let mut ops = world.pool_as(Role::Ops).acquire().await.unwrap();
-    let page = audit::outcomes_after(&mut ops, None, 10).await.unwrap();
+    let page = audit::outcomes_of(&mut ops, &ids).await.unwrap();
     assert_eq!(page.into_iter().map(|outcome| outcome.sale).collect::<Vec<_>>(), expected);
     let one = audit::outcome(&mut ops, ids[1]).await.unwrap().unwrap();
     assert_eq!(one.sale, priced(&sales[1]));
@@ -165,7 +165,7 @@ async fn a_sale_with_lines_missing_or_added_is_not_priced() {
     let nobody = Uuid::from_u128(1);
     let miscounted = async || {
         let mut conn = world.pool_as(Role::Ops).acquire().await.unwrap();
-        let mut found = audit::orphans(&mut conn, 10).await.unwrap().sale_lines_miscounted;
+        let mut found = audit::orphans(&mut conn, None, 10).await.unwrap().sale_lines_miscounted;
         found.sort_unstable();
         found
     };
