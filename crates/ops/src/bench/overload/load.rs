@@ -76,10 +76,14 @@ impl Load {
 
     async fn send(self) -> anyhow::Result<Tally> {
         let tally = Rc::new(RefCell::new(Tally { next: self.first, ..Tally::default() }));
+        let mut open = Vec::with_capacity(usize::from(self.connections));
+        for _ in 0..self.connections {
+            open.push(connect(self.server).await?);
+        }
         let (begun, cpu_before) = (Instant::now(), cpu_seconds());
         let connections = f64::from(self.connections);
         let mut clients = Vec::with_capacity(usize::from(self.connections));
-        for place in 0..self.connections {
+        for (place, connection) in (0_u16..).zip(open) {
             let interval = match self.pace {
                 Pace::Closed => None,
                 Pace::Open(rate) => Some(Duration::from_secs_f64(connections / rate)),
@@ -93,7 +97,7 @@ impl Load {
                 interval,
                 until: begun + self.time,
                 tally: Rc::clone(&tally),
-                connection: None,
+                connection: Some(connection),
                 received: vec![0; 64 << 10],
             };
             clients.push(tokio::task::spawn_local(client.run()));
@@ -152,6 +156,9 @@ impl Client {
             tally.next += self.request.sales();
             tally.sent += 1;
         }
+        if self.connection.is_none() {
+            self.connection = connect(self.server).await.ok();
+        }
         let begun = Instant::now();
         let status = tokio::time::timeout(ANSWER_MAX, self.exchange())
             .await
@@ -177,14 +184,7 @@ impl Client {
 
     /// Sends the request and reads the whole answer; its status.
     async fn exchange(&mut self) -> anyhow::Result<u16> {
-        let connection = match &mut self.connection {
-            Some(connection) => connection,
-            none => {
-                let connection = TcpStream::connect(self.server).await?;
-                connection.set_nodelay(true)?;
-                none.insert(connection)
-            }
-        };
+        let connection = self.connection.as_mut().context("no connection")?;
         connection.write_all(self.request.bytes()).await?;
         let mut length = 0;
         loop {
@@ -210,6 +210,12 @@ impl Client {
             return Ok(answer.status);
         }
     }
+}
+
+async fn connect(server: SocketAddr) -> std::io::Result<TcpStream> {
+    let connection = TcpStream::connect(server).await?;
+    connection.set_nodelay(true)?;
+    Ok(connection)
 }
 
 /// An answer's headers, as far as they matter.
