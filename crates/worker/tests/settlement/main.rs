@@ -11,6 +11,7 @@ mod calculations;
 mod crowd;
 mod failures;
 mod history;
+mod memory;
 mod network;
 mod recovery;
 mod rules;
