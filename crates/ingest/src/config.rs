@@ -6,6 +6,7 @@ use clap::Parser;
 use secrecy::SecretString;
 use tracing_subscriber::filter::Targets;
 
+use crate::limits::Limits;
 use crate::telemetry::LogFormat;
 
 /// Lineage's HTTP API: takes over sales and members. Run as many as you like, behind a proxy that
@@ -58,7 +59,7 @@ pub(crate) struct Config {
     #[arg(long, env = "LINEAGE_INGEST_METRICS_LISTEN", default_value = "127.0.0.1:9464")]
     pub(crate) metrics_listen: SocketAddr,
 
-    /// PostgreSQL connections for everything but recording events
+    /// PostgreSQL connections for everything but recording events; at least 2 are used
     #[arg(long, env = "LINEAGE_INGEST_CONNECTIONS", default_value_t = 8,
           value_parser = clap::value_parser!(u32).range(1..=200))]
     pub(crate) connections: u32,
@@ -68,10 +69,13 @@ pub(crate) struct Config {
           value_parser = clap::value_parser!(u32).range(1..=64))]
     pub(crate) committers: u32,
 
-    /// Operating system threads
+    /// Operating system threads that serve clients; one more records events
     #[arg(long, env = "LINEAGE_INGEST_THREADS", default_value_t = 2,
           value_parser = clap::value_parser!(u16).range(1..=256))]
     pub(crate) threads: u16,
+
+    #[command(flatten)]
+    pub(crate) limits: Limits,
 
     /// Which log lines are written: a level, or levels by target, such as info,sqlx=warn
     #[arg(long, env = "RUST_LOG", default_value = "info")]
