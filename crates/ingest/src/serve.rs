@@ -204,7 +204,7 @@ mod tests {
     #[test]
     fn the_refusal_is_an_answer_and_a_problem() {
         let (headers, body) = NO_ROOM.split_once("\r\n\r\n").unwrap();
-        assert!(headers.contains(&format!("content-length: {}\r\n", body.len())), "{}", body.len());
+        assert!(headers.ends_with(&format!("content-length: {}", body.len())), "{headers}");
         let problem: serde_json::Value = serde_json::from_str(body).unwrap();
         assert_eq!(problem["status"], 503);
     }
