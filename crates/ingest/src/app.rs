@@ -11,10 +11,10 @@ use axum::routing::{get, patch, post, put};
 use store::PgPool;
 use store::keys::Scope;
 use store::stream::Ringer;
-use tower_http::timeout::RequestBodyTimeoutLayer;
 
 use crate::actions::{self, Refusals};
 use crate::auth::{self, Keys};
+use crate::bodies::{self, Bodies};
 use crate::group_commit;
 use crate::metrics::Metrics;
 use crate::problem::Problem;
@@ -24,8 +24,6 @@ use crate::{dead_letters, event_views, health, members, openapi, post_events, pu
 /// Most bytes of a request's body. A thousand events with long names need about half of it; with
 /// lines or kept objects, fewer events fit.
 pub(crate) const BODY_BYTES_MAX: usize = 2 << 20;
-/// Longest pause between two pieces of a body.
-const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 /// Longest time for an answer. Recording goes on in its own task: a commit is never cut short.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -38,6 +36,7 @@ pub(crate) struct App {
     pub(crate) refusals: Refusals,
     pub(crate) events: group_commit::Handle,
     pub(crate) publisher: publisher::Handle,
+    pub(crate) bodies: Bodies,
     pub(crate) turns: Turns,
     pub(crate) metrics: Arc<Metrics>,
 }
@@ -46,7 +45,7 @@ pub(crate) struct App {
 pub(crate) fn router(app: App) -> Router {
     let needs = |scope| middleware::from_fn_with_state((app.clone(), scope), auth::require);
     let write_events = Router::new()
-        .route("/v1/events", post(post_events::post))
+        .route(post_events::PATH, post(post_events::post))
         .route_layer(needs(Scope::EventsWrite));
     // Operators' actions are put on record. Sales and enrolments are no operator's.
     let audited =
@@ -96,7 +95,7 @@ pub(crate) fn router(app: App) -> Router {
         .fallback(async || Problem::not_found("no such path; see /openapi.json"))
         .method_not_allowed_fallback(async || Problem::method_not_allowed())
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
-        .layer(RequestBodyTimeoutLayer::new(BODY_TIMEOUT))
+        .layer(middleware::from_fn_with_state(app.clone(), bodies::limit))
         .layer(middleware::from_fn_with_state(app.clone(), limit_and_measure))
         .with_state(app)
 }

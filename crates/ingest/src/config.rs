@@ -7,6 +7,7 @@ use clap::Parser;
 use secrecy::SecretString;
 use tracing_subscriber::filter::Targets;
 
+use crate::limits::Limits;
 use crate::telemetry::LogFormat;
 
 /// Says so when this build may be ended and broken by the environment: no release says it.
@@ -75,7 +76,7 @@ pub(crate) struct Config {
     #[arg(long, env = "LINEAGE_INGEST_METRICS_LISTEN", default_value = "127.0.0.1:9464")]
     pub(crate) metrics_listen: SocketAddr,
 
-    /// PostgreSQL connections for everything but recording events
+    /// PostgreSQL connections for everything but recording events; at least 2 are used
     #[arg(long, env = "LINEAGE_INGEST_CONNECTIONS", default_value_t = 8,
           value_parser = clap::value_parser!(u32).range(1..=200))]
     pub(crate) connections: u32,
@@ -91,10 +92,13 @@ pub(crate) struct Config {
           value_parser = clap::value_parser!(u32).range(0..=1_000_000))]
     pub(crate) rate_limit: u32,
 
-    /// Operating system threads
+    /// Operating system threads that serve clients; one more records events
     #[arg(long, env = "LINEAGE_INGEST_THREADS", default_value_t = 2,
           value_parser = clap::value_parser!(u16).range(1..=256))]
     pub(crate) threads: u16,
+
+    #[command(flatten)]
+    pub(crate) limits: Limits,
 
     /// Which log lines are written: a level, or levels by target, such as info,sqlx=warn
     #[arg(long, env = "RUST_LOG", default_value = "info")]

@@ -2,26 +2,30 @@
 //! to the first free committer at once; only while all are busy do others gather.
 
 use std::sync::Arc;
+use std::time::Instant;
 
+use tokio::runtime;
 use tokio::sync::{Mutex, mpsc, oneshot};
 use tokio::task::JoinSet;
 
+use crate::backlog::{Backlog, Place};
 use crate::event_requests::{CheckedSale, EVENTS_MAX};
 use crate::metrics::Metrics;
 use crate::post_events::{Recorded, RecordedStatus};
 use crate::problem::Problem;
 use crate::recorder::Recorder;
 
-/// Requests that may wait for a committer. Beyond, the client is told to come back.
-const WAITING_MAX: usize = 2_048;
+/// Requests that may wait for a committer whatever [`Backlog`] says; it says less, and sooner.
+const WAITING_MAX: usize = 4_096;
 /// Lines of sales from which no further request joins a commit.
 const LINES_TOGETHER: usize = 10_000;
 
 type Answer = Result<Vec<Recorded>, Problem>;
 
-/// A request's events, and where to answer.
+/// A request's events, its place among those that wait, and where to answer.
 struct Job {
     sales: Vec<CheckedSale>,
+    place: Place,
     answer: oneshot::Sender<Answer>,
 }
 
@@ -29,36 +33,58 @@ struct Job {
 pub(crate) struct GroupCommit {
     sender: mpsc::Sender<Job>,
     committers: JoinSet<()>,
+    backlog: Arc<Backlog>,
 }
 
 /// Hands events to the committers.
 #[derive(Clone)]
-pub(crate) struct Handle(mpsc::Sender<Job>);
+pub(crate) struct Handle {
+    sender: mpsc::Sender<Job>,
+    backlog: Arc<Backlog>,
+}
 
 impl Handle {
+    /// Whether a further request would be refused.
+    pub(crate) fn is_full(&self) -> bool {
+        self.backlog.is_full()
+    }
+
+    /// A place for a request with a body of so many bytes; `None`: too many wait.
+    pub(crate) fn enter(&self, bytes: usize) -> Option<Place> {
+        self.backlog.enter(bytes)
+    }
+
     /// Records events, all or none, and returns what became of each. A caller that goes away does
     /// not stop the recording.
-    pub(crate) async fn record(&self, sales: Vec<CheckedSale>) -> Answer {
+    pub(crate) async fn record(&self, sales: Vec<CheckedSale>, place: Place) -> Answer {
         let (answer, answered) = oneshot::channel();
-        let busy = || Problem::unavailable("too many requests are waiting; try again");
-        self.0.try_send(Job { sales, answer }).map_err(|_| busy())?;
+        let busy = || Problem::overloaded("too many requests are waiting; try again");
+        self.sender.try_send(Job { sales, place, answer }).map_err(|_| busy())?;
         answered.await.map_err(|_| busy())?
     }
 }
 
 impl GroupCommit {
-    pub(crate) fn start(recorder: Recorder, committers: u32, metrics: Arc<Metrics>) -> Self {
+    pub(crate) fn start(
+        on: &runtime::Handle,
+        recorder: Recorder,
+        committers: u32,
+        metrics: Arc<Metrics>,
+        backlog: Arc<Backlog>,
+    ) -> Self {
         let (sender, waiting) = mpsc::channel(WAITING_MAX);
         let waiting = Arc::new(Mutex::new(waiting));
         let mut tasks = JoinSet::new();
         for _ in 0..committers {
-            tasks.spawn(commit(recorder.clone(), Arc::clone(&waiting), Arc::clone(&metrics)));
+            let (waiting, metrics) = (Arc::clone(&waiting), Arc::clone(&metrics));
+            let committer = commit(recorder.clone(), waiting, metrics, Arc::clone(&backlog));
+            tasks.spawn_on(committer, on);
         }
-        Self { sender, committers: tasks }
+        Self { sender, committers: tasks, backlog }
     }
 
     pub(crate) fn handle(&self) -> Handle {
-        Handle(self.sender.clone())
+        Handle { sender: self.sender.clone(), backlog: Arc::clone(&self.backlog) }
     }
 
     /// Commits what waits, then ends. Every other handle must be gone by then.
@@ -77,10 +103,19 @@ async fn commit(
     mut recorder: Recorder,
     waiting: Arc<Mutex<mpsc::Receiver<Job>>>,
     metrics: Arc<Metrics>,
+    backlog: Arc<Backlog>,
 ) {
     while let Some(jobs) = gather(&waiting).await {
-        let (requests, answers): (Vec<_>, Vec<_>) =
-            jobs.into_iter().map(|job| (job.sales, job.answer)).unzip();
+        let begun = Instant::now();
+        let mut oldest = begun;
+        let (mut requests, mut answers) = (Vec::new(), Vec::with_capacity(jobs.len()));
+        for Job { sales, place, answer } in jobs {
+            let since = place.leave();
+            metrics.waited(begun - since);
+            oldest = oldest.min(since);
+            requests.push(sales);
+            answers.push(answer);
+        }
         let outcomes = recorder.record(&requests).await;
         let mut accepted = 0;
         let mut duplicate = 0;
@@ -94,6 +129,7 @@ async fn commit(
             // The client may have gone; what was recorded stays recorded.
             let _ = answer.send(outcome);
         }
+        backlog.learn(oldest.elapsed());
         metrics.recorded(accepted, duplicate);
         metrics.committed_together(accepted);
     }

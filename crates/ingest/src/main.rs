@@ -6,13 +6,17 @@
 mod actions;
 mod app;
 mod auth;
+mod backlog;
+mod bodies;
 mod config;
+mod connection;
 mod dead_letters;
 mod event_requests;
 mod event_views;
 mod group_commit;
 mod health;
 mod json;
+mod limits;
 mod members;
 mod metrics;
 mod openapi;
@@ -32,11 +36,14 @@ use clap::Parser as _;
 use store::database::{Access, Role};
 use store::stream::Doorbell;
 use tokio::net::TcpListener;
+use tokio::runtime::{Handle, Runtime};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::actions::Refusals;
 use crate::app::App;
 use crate::auth::{Keys, UseWriter};
+use crate::backlog::Backlog;
+use crate::bodies::{Bodies, Gate};
 use crate::config::Config;
 use crate::group_commit::GroupCommit;
 use crate::metrics::Metrics;
@@ -44,35 +51,53 @@ use crate::publisher::Publisher;
 use crate::recorder::Recorder;
 use crate::turns::Turns;
 
+/// Threads of the committers alone. A commit takes several round trips, and on the threads that
+/// serve clients each would queue behind every request that is only refused: the more is offered,
+/// the less would be recorded.
+const COMMITTING_THREADS: usize = 1;
+/// The fewest connections for everything else: while one waits for a lock, another must be left.
+const CONNECTIONS_MIN: u32 = 2;
+
 fn main() -> anyhow::Result<()> {
     let config = Config::parse();
     telemetry::init(config.log_format, config.log.clone());
-    tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(usize::from(config.threads))
-        .enable_all()
-        .build()
-        .context("cannot start the runtime")?
-        .block_on(run(config))
+    let committing = runtime(COMMITTING_THREADS)?;
+    let committers = committing.handle().clone();
+    runtime(usize::from(config.threads))?.block_on(run(config, committers))
 }
 
-async fn run(config: Config) -> anyhow::Result<()> {
+fn runtime(threads: usize) -> anyhow::Result<Runtime> {
+    let mut builder = tokio::runtime::Builder::new_multi_thread();
+    builder.worker_threads(threads).enable_all().build().context("cannot start a runtime")
+}
+
+async fn run(config: Config, committing: Handle) -> anyhow::Result<()> {
     config.check()?;
     let metrics = Arc::new(Metrics::new()?);
-    let pool = Access::choose(
+    let access = Access::choose(
         config.own_database_url,
         config.database_url,
         Role::Ingest,
         "lineage-ingest",
-    )
-    .pool(config.connections + config.committers)
-    .context("DATABASE_URL is not usable")?;
+    );
+    let pool = |connections| access.pool(connections).context("DATABASE_URL is not usable");
+    let (pool, committers_pool) =
+        (pool(config.connections.max(CONNECTIONS_MIN))?, pool(config.committers)?);
     let doorbell = Doorbell::new(&config.redis_url, &config.stream_prefix)
         .context("REDIS_URL is not usable")?;
     let ringer = doorbell.connect().context("REDIS_URL is not usable")?;
 
     let publisher = Publisher::start(ringer.clone(), Arc::clone(&metrics));
-    let recorder = Recorder::new(pool.clone(), publisher.handle());
-    let group_commit = GroupCommit::start(recorder, config.committers, Arc::clone(&metrics));
+    let recorder = Recorder::new(committers_pool.clone(), publisher.handle());
+    let limits = config.limits;
+    let backlog = Backlog::new(config.committers, limits.queue_target);
+    let group_commit = GroupCommit::start(
+        &committing,
+        recorder,
+        config.committers,
+        Arc::clone(&metrics),
+        Arc::clone(&backlog),
+    );
     let keys = Keys::new(pool.clone(), config.rate_limit);
     let use_writer = UseWriter::start(keys.clone());
     let app = App {
@@ -80,6 +105,7 @@ async fn run(config: Config) -> anyhow::Result<()> {
         refusals: Refusals::default(),
         events: group_commit.handle(),
         publisher: publisher.handle(),
+        bodies: Bodies::new(limits.body_memory, limits.transfer_timeout),
         turns: Turns::new(config.connections),
         metrics: Arc::clone(&metrics),
         pool,
@@ -89,9 +115,11 @@ async fn run(config: Config) -> anyhow::Result<()> {
     let listener = TcpListener::bind(config.listen)
         .await
         .with_context(|| format!("cannot listen on {} (--listen)", config.listen))?;
-    let metrics_at = metrics::serve(config.metrics_listen, metrics, app.pool.clone()).await?;
+    let seen = metrics::Seen { pools: [app.pool.clone(), committers_pool], backlog };
+    let metrics_at = metrics::serve(config.metrics_listen, Arc::clone(&metrics), seen).await?;
     announce(listener.local_addr()?, metrics_at)?;
-    serve::until(listener, app::router(app), wait_for_signal()?).await;
+    let gate = Gate::new(&app);
+    serve::until(listener, app::router(app), gate, limits, metrics, wait_for_signal()?).await;
 
     // What was accepted is committed and rung before the process ends.
     group_commit.stop().await;

@@ -14,8 +14,13 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::app::{App, BODY_BYTES_MAX};
+use crate::bodies::QUEUE_FULL;
 use crate::event_requests::{self, SaleRequest};
+use crate::metrics::Shed;
 use crate::problem::Problem;
+
+/// Where events are posted.
+pub(crate) const PATH: &str = "/v1/events";
 
 /// What became of one event.
 #[derive(Clone, Debug, Serialize, ToSchema)]
@@ -81,7 +86,8 @@ pub(crate) enum EventsBody {
         (status = 409, description = "The id is recorded with other facts", body = Problem),
         (status = 413, description = "The body is larger than 2 MiB", body = Problem),
         (status = 422, description = "A field is not valid; nothing was recorded", body = Problem),
-        (status = 503, description = "PostgreSQL is away; nothing was recorded", body = Problem)),
+        (status = 503, description = "PostgreSQL is away, or more events arrive \
+             than can be recorded; nothing was recorded", body = Problem)),
     security(("key" = ["events:write"])))]
 pub(crate) async fn post(State(app): State<App>, body: Result<Bytes, BytesRejection>) -> Response {
     match record(&app, body).await {
@@ -95,8 +101,14 @@ pub(crate) async fn post(State(app): State<App>, body: Result<Bytes, BytesReject
 
 async fn record(app: &App, body: Result<Bytes, BytesRejection>) -> Result<RecordedAnswer, Problem> {
     let body = body.map_err(|rejection| unreadable(&rejection))?;
+    // Before the body is parsed: who is refused must cost little.
+    let place = app.events.enter(body.len()).ok_or_else(|| {
+        app.metrics.shed(Shed::Queue);
+        Problem::overloaded(QUEUE_FULL)
+    })?;
     let (sales, is_list) = event_requests::read(&body)?;
-    let mut recorded = app.events.record(sales).await?;
+    drop(body);
+    let mut recorded = app.events.record(sales, place).await?;
     match recorded.pop() {
         Some(only) if !is_list => Ok(RecordedAnswer::One(only)),
         last => {

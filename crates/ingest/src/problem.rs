@@ -156,6 +156,12 @@ impl Problem {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", title, detail)
     }
 
+    /// More is asked for than can be done in time. Nothing was accepted.
+    pub(crate) fn overloaded(detail: impl ToString) -> Self {
+        let title = "More than can be served";
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "overloaded", title, detail)
+    }
+
     /// A defect of ours. The log has the details.
     fn internal() -> Self {
         let detail = "the request failed for a reason that is not yours; it was logged";

@@ -82,7 +82,7 @@ mod tests {
     use super::*;
 
     /// However few connections there are, everybody gets a turn and others a connection: one of
-    /// those counted here or, of a single one, one that records events.
+    /// those counted here or, of a single one, the second that is there all the same.
     #[test]
     fn turns_leave_connections_to_others() {
         for (connections, changes, enrolments) in

@@ -9,6 +9,7 @@ mod import;
 mod ingest;
 mod latency;
 mod network;
+mod overload;
 mod plan;
 mod report;
 mod settle;
@@ -50,6 +51,14 @@ pub(crate) enum Bench {
     /// One sale from its POST to its announcement, at a steady rate
     #[command(after_help = "Example:\n  lineage bench latency --rate 500")]
     Latency(Sizes),
+    /// Ten times as many posts as ingest records: p99 of what it accepts, beside the p99 at rest
+    #[command(
+        after_help = "Every request is sent as a whole over a kept connection; a request that is due \
+                      while its connection waits for an answer is left out. Times run from sending \
+                      to the whole answer. What was accepted is settled by a worker afterwards.\n\n\
+                      Example:\n  lineage bench overload --batch 1 --connections 256"
+    )]
+    Overload(Sizes),
     /// One upline lookup in a small and in a large network
     #[command(after_help = "Example:\n  lineage bench upline --members 1000000")]
     Upline(Sizes),
@@ -74,11 +83,13 @@ pub(crate) struct Sizes {
     /// Events to measure with [default: 100000; latency: 20 seconds of the rate]
     #[arg(long, value_parser = clap::value_parser!(u32).range(10..=5_000_000))]
     events: Option<u32>,
-    /// Events of a transaction, or of a request [default: settle 500, ingest 100]
+    /// Events of a transaction, or of a request [default: settle 500, ingest 100,
+    /// overload 1, then 100]
     #[arg(long, value_parser = clap::value_parser!(u16).range(1..=1000))]
     batch: Option<u16>,
-    /// Connections at the same time [default: settle 2, ingest 4, or 64 for a batch of 1]
-    #[arg(long, value_parser = clap::value_parser!(u16).range(1..=128))]
+    /// Connections at the same time [default: settle 2, ingest 4, or 64 for a batch of 1,
+    /// overload 256]
+    #[arg(long, value_parser = clap::value_parser!(u16).range(1..=1024))]
     connections: Option<u16>,
     /// Single posts a second, for latency
     #[arg(long, default_value_t = 500, value_parser = clap::value_parser!(u32).range(1..=20_000))]
@@ -107,6 +118,7 @@ pub(crate) async fn run(bench: Bench, database: &DatabaseArgs) -> anyhow::Result
     | Bench::Rules(sizes)
     | Bench::Ingest(sizes)
     | Bench::Latency(sizes)
+    | Bench::Overload(sizes)
     | Bench::Upline(sizes)
     | Bench::Import(sizes)
     | Bench::Tree(sizes)) = &bench;
@@ -120,6 +132,11 @@ pub(crate) async fn run(bench: Bench, database: &DatabaseArgs) -> anyhow::Result
         Bench::Rules(sizes) => settle::compare_plans(&place, sizes).await?,
         Bench::Ingest(sizes) => ingest::run(&place, sizes).await?,
         Bench::Latency(sizes) => latency::run(&place, sizes).await?,
+        Bench::Overload(sizes) => {
+            let reports = overload::run(&place, sizes).await?;
+            output::print(format, &reports, |reports| report::table(reports))?;
+            return Ok(ExitCode::SUCCESS);
+        }
         Bench::Upline(sizes) => upline::run(&place, sizes).await?,
         Bench::Import(sizes) => import::run(&place, sizes).await?,
         Bench::Tree(sizes) => {
@@ -135,7 +152,7 @@ pub(crate) async fn run(bench: Bench, database: &DatabaseArgs) -> anyhow::Result
                 ..sizes.clone()
             };
             let defaults = Sizes { batch: None, connections: None, ..sizes.clone() };
-            let reports = vec![
+            let mut reports = vec![
                 settle::run(&place, sizes).await?,
                 settle::compare_plans(&place, &defaults).await?,
                 ingest::run(&place, &defaults).await?,
@@ -144,6 +161,7 @@ pub(crate) async fn run(bench: Bench, database: &DatabaseArgs) -> anyhow::Result
                 upline::run(&place, &defaults).await?,
                 import::run(&place, &defaults).await?,
             ];
+            reports.extend(overload::run(&place, &defaults).await?);
             let growths = tree::run(&place, &defaults).await?;
             output::print(format, &report::All { reports, growths }, report::All::tables)?;
             return Ok(ExitCode::SUCCESS);

@@ -78,6 +78,11 @@ impl Process {
         peak_rss_mib(self.child.id()?)
     }
 
+    /// The memory that it has now, in MiB, where the system tells (Linux).
+    pub(crate) fn rss_mib(&self) -> Option<f64> {
+        memory_mib(self.child.id()?, "VmRSS:")
+    }
+
     /// Asks it to finish and waits until it has.
     pub(crate) async fn stop(mut self) -> anyhow::Result<()> {
         let Some(id) = self.child.id() else { return Ok(()) };
@@ -93,8 +98,12 @@ impl Process {
 
 /// The most memory that a process has had, in MiB, where the system tells (Linux).
 pub(crate) fn peak_rss_mib(process_id: u32) -> Option<f64> {
+    memory_mib(process_id, "VmHWM:")
+}
+
+fn memory_mib(process_id: u32, what: &str) -> Option<f64> {
     let status = std::fs::read_to_string(format!("/proc/{process_id}/status")).ok()?;
-    let line = status.lines().find(|line| line.starts_with("VmHWM:"))?;
+    let line = status.lines().find(|line| line.starts_with(what))?;
     let kib: f64 = line.split_whitespace().nth(1)?.parse().ok()?;
     Some(kib / 1024.0)
 }

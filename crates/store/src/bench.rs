@@ -22,6 +22,12 @@ pub async fn settled(pool: &PgPool) -> Result<(i64, i64), StoreError> {
     Ok((row.outcomes, row.lines))
 }
 
+/// How many events there are.
+pub async fn recorded(pool: &PgPool) -> Result<i64, StoreError> {
+    let count = sqlx::query_scalar!(r#"select count(*) as "count!" from events"#);
+    Ok(count.fetch_one(pool).await?)
+}
+
 /// Bytes from which a floor is written by COPY.
 const COPY_BYTES_MIN: usize = 100_000;
 

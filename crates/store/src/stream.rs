@@ -37,8 +37,8 @@ const CONNECTION_TIMEOUT: Duration = Duration::from_secs(2);
 const OUTCOMES_LENGTH_MAX: usize = 10_000;
 /// Most ids of one announcement: about 18 kB.
 const ANNOUNCED_TOGETHER_MAX: usize = 500;
-/// How many pending entries one claim looks at.
-const CLAIM_COUNT: usize = 100;
+/// Where claiming begins, and what Redis says when it has seen every pending entry.
+const CLAIM_ENDS: &str = "0-0";
 
 /// An entry read from the stream.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,6 +47,26 @@ pub struct Entry {
     pub id: String,
     /// The event that it names; `None`: it names none, so it is noise.
     pub event_id: Option<Uuid>,
+}
+
+/// Entries that were taken over from another consumer.
+#[derive(Clone, Debug)]
+pub struct Claimed {
+    /// A page of them; it may be empty though others follow.
+    pub entries: Vec<Entry>,
+    /// Where the next page begins; `None`: this was the last.
+    pub next: Option<ClaimCursor>,
+}
+
+/// Where a page of entries that can be taken over begins.
+#[derive(Clone, Debug)]
+pub struct ClaimCursor(String);
+
+impl Default for ClaimCursor {
+    /// The first page.
+    fn default() -> Self {
+        Self(CLAIM_ENDS.to_owned())
+    }
 }
 
 /// Where Redis is, and under which prefix the keys lie.
@@ -198,31 +218,28 @@ impl Ringer {
         Ok(cmd("PING").query_async(&mut self.conn).await?)
     }
 
-    /// Takes over entries that their consumer has held for too long, all of them, a page at a time.
+    /// Takes over entries that their consumer has held for too long: the next page of them after
+    /// `cursor`, in which at most `count` are. All of them at once would be a memory without end,
+    /// and entries held again long before their turn comes.
     pub async fn claim_stale(
         &mut self,
         consumer: &str,
         held_for: Duration,
-    ) -> Result<Vec<Entry>, StoreError> {
-        let mut cursor = "0-0".to_owned();
-        let mut claimed = Vec::new();
-        loop {
-            let (next, entries, _deleted): (String, Value, Value) = cmd("XAUTOCLAIM")
-                .arg(&self.keys.events)
-                .arg(GROUP)
-                .arg(consumer)
-                .arg(u64::try_from(held_for.as_millis()).unwrap_or(u64::MAX))
-                .arg(&cursor)
-                .arg("COUNT")
-                .arg(CLAIM_COUNT)
-                .query_async(&mut self.conn)
-                .await?;
-            claimed.extend(decode_entries(&entries));
-            if next == "0-0" {
-                return Ok(claimed);
-            }
-            cursor = next;
-        }
+        cursor: &ClaimCursor,
+        count: usize,
+    ) -> Result<Claimed, StoreError> {
+        let (next, entries, _deleted): (String, Value, Value) = cmd("XAUTOCLAIM")
+            .arg(&self.keys.events)
+            .arg(GROUP)
+            .arg(consumer)
+            .arg(u64::try_from(held_for.as_millis()).unwrap_or(u64::MAX))
+            .arg(&cursor.0)
+            .arg("COUNT")
+            .arg(count)
+            .query_async(&mut self.conn)
+            .await?;
+        let next = (next != CLAIM_ENDS).then_some(ClaimCursor(next));
+        Ok(Claimed { entries: decode_entries(&entries), next })
     }
 
     /// Removes a consumer from the group if it holds nothing. Entries of a consumer that is removed

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use store::StoreError;
+use store::stream::ClaimCursor;
 use tokio::sync::watch;
 
 use crate::back_off::{BackOff, pause};
@@ -51,14 +52,26 @@ async fn pass(
     stopping: &mut watch::Receiver<bool>,
 ) -> Result<(), StoreError> {
     settler.ringer().ensure_group().await?;
-    let claimed = settler.ringer().claim_stale(name, held_for).await?;
-    if !claimed.is_empty() {
-        tracing::info!(entries = claimed.len(), "taking over entries of a dead worker");
-        worker.metrics.entries_reclaimed(claimed.len());
-    }
-    for entries in claimed.chunks(usize::from(worker.batch)) {
+    let batch = usize::from(worker.batch);
+    let mut next = Some(ClaimCursor::default());
+    let mut taken_over = 0;
+    // A page at a time, settled before the next is claimed: what a dead worker left may be the
+    // whole backlog.
+    while let Some(cursor) = next
+        && !*stopping.borrow()
+    {
+        let claimed = settler.ringer().claim_stale(name, held_for, &cursor, batch).await?;
+        next = claimed.next;
+        if claimed.entries.is_empty() {
+            continue;
+        }
+        taken_over += claimed.entries.len();
+        worker.metrics.entries_reclaimed(claimed.entries.len());
         // What is not acknowledged now is claimed again once it is stale again.
-        settler.process(entries, stopping).await;
+        settler.process(&claimed.entries, stopping).await;
+    }
+    if taken_over > 0 {
+        tracing::info!(entries = taken_over, "took over entries of dead workers");
     }
     settler.ringer().remove_silent(SILENT_MAX).await?;
     Ok(())

@@ -1,6 +1,7 @@
 //! A client with a key, and sales to post.
 
 use reqwest::{Client, Method, RequestBuilder};
+use secrecy::ExposeSecret as _;
 use serde_json::{Value, json};
 use store::keys::Scope;
 use store::testing::{Process, World};
@@ -16,10 +17,18 @@ pub(crate) struct Api {
 
 impl Api {
     pub(crate) async fn start() -> Self {
+        Self::start_with(&[]).await
+    }
+
+    pub(crate) async fn start_with(arguments: &[&str]) -> Self {
         let world = World::new().await;
-        let ingest = world.ingest(&[]);
+        let ingest = world.ingest(arguments);
         let key = world.key(&Scope::ALL).await;
         Self { world, ingest, key, http: Client::new() }
+    }
+
+    pub(crate) fn key(&self) -> &str {
+        &self.key
     }
 
     pub(crate) fn request(&self, method: Method, path: &str) -> RequestBuilder {
@@ -76,6 +85,10 @@ impl Api {
 
     pub(crate) async fn count(&self, query: &'static str) -> i64 {
         sqlx::query_scalar(query).fetch_one(&self.world.owner).await.unwrap()
+    }
+
+    pub(crate) fn database_url(&self) -> String {
+        self.world.database_url().expose_secret().to_owned()
     }
 
     pub(crate) async fn events(&self) -> i64 {

@@ -49,9 +49,38 @@ pub(crate) struct Report {
     /// The most memory of the process under test.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) peak_rss_mib: Option<f64>,
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    pub(crate) overload: Option<Overload>,
     /// What the design asks for.
     #[serde(skip)]
     pub(crate) goal: &'static str,
+}
+
+/// What an overload did to ingest, beside the same process at rest. Sales and requests are those of
+/// the overload, unless their names say otherwise.
+#[derive(Clone, Debug, serde::Serialize)]
+pub(crate) struct Overload {
+    pub(crate) idle_p50_ms: f64,
+    pub(crate) idle_p99_ms: f64,
+    /// Sales a second that were accepted from clients that wait for their answers.
+    pub(crate) capacity_per_second: f64,
+    /// How many times the capacity was sent: less than intended when the generator's connections
+    /// were still waiting for answers.
+    pub(crate) offered: f64,
+    /// Requests a second that were due while their connection waited for an answer.
+    pub(crate) left_out_per_second: f64,
+    /// Requests a second answered 429 or 503, and how fast.
+    pub(crate) shed_per_second: f64,
+    pub(crate) shed_p99_ms: f64,
+    /// Connections that ended without an answer.
+    pub(crate) cut_off: u64,
+    pub(crate) rss_before_mib: Option<f64>,
+    pub(crate) rss_during_mib: Option<f64>,
+    pub(crate) rss_after_mib: Option<f64>,
+    /// The most memory of the worker that settled the backlog afterwards.
+    pub(crate) worker_peak_rss_mib: Option<f64>,
+    /// Processors that the generator kept busy.
+    pub(crate) generator_cpu: f64,
 }
 
 /// What all benchmarks measured: one list for programs, two tables for people.
@@ -115,7 +144,17 @@ fn figure(report: &Report) -> String {
     if let Some(seconds) = report.seconds {
         lines.push(format!("{seconds:.1} s"));
     }
-    if let Some(memory) = report.peak_rss_mib {
+    if let Some(overload) = &report.overload {
+        lines.push(format!("{:.1} × capacity sent", overload.offered));
+        lines.push(format!("{:.0} shed/s", overload.shed_per_second));
+        lines.push(format!("shed p99 {:.2} ms", overload.shed_p99_ms));
+        let rss = |mib: Option<f64>| mib.map_or_else(|| "?".to_owned(), |mib| format!("{mib:.0}"));
+        let (before, during, after) =
+            (overload.rss_before_mib, overload.rss_during_mib, overload.rss_after_mib);
+        lines.push(format!("{} → {} → {} MiB", rss(before), rss(during), rss(after)));
+        lines.push(format!("worker {} MiB", rss(overload.worker_peak_rss_mib)));
+        lines.push(format!("generator {:.1} cores", overload.generator_cpu));
+    } else if let Some(memory) = report.peak_rss_mib {
         lines.push(format!("{memory:.0} MiB"));
     }
     lines.join("\n")
@@ -125,7 +164,14 @@ fn floor(report: &Report) -> String {
     let rate = report.floor_events_per_second.map(|rate| format!("{rate:.0} sales/s"));
     let time = report.floor_p50_ms.map(|p50| format!("p50 {p50:.2} ms"));
     let seconds = report.floor_seconds.map(|seconds| format!("{seconds:.1} s"));
-    [rate, time, seconds].into_iter().flatten().collect::<Vec<_>>().join("\n")
+    let idle = report.overload.as_ref().map(|overload| {
+        let Overload { idle_p50_ms, idle_p99_ms, capacity_per_second, .. } = overload;
+        format!(
+            "{capacity_per_second:.0} sales/s\nidle p50 {idle_p50_ms:.2} ms\n\
+             idle p99 {idle_p99_ms:.2} ms"
+        )
+    });
+    [rate, time, seconds, idle].into_iter().flatten().collect::<Vec<_>>().join("\n")
 }
 
 /// Times of the same step, in milliseconds.

@@ -14,6 +14,7 @@ mod failpoints;
 mod failures;
 mod forwarder;
 mod history;
+mod memory;
 mod network;
 mod noise;
 mod outages;
