@@ -144,7 +144,7 @@ struct TimedBody {
 /// The body was not complete in time.
 #[derive(Debug, thiserror::Error)]
 #[error("the body did not arrive in time")]
-struct TooSlow;
+pub(crate) struct TooSlow;
 
 impl hyper::body::Body for TimedBody {
     type Data = Bytes;

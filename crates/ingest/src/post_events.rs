@@ -9,12 +9,12 @@ use axum::extract::rejection::BytesRejection;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
-use tower_http::timeout::TimeoutError;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::app::{App, BODY_BYTES_MAX};
 use crate::bodies::QUEUE_FULL;
+use crate::bodies::TooSlow;
 use crate::event_requests::{self, SaleRequest};
 use crate::metrics::Shed;
 use crate::problem::Problem;
@@ -87,7 +87,8 @@ pub(crate) enum EventsBody {
         (status = 413, description = "The body is larger than 2 MiB", body = Problem),
         (status = 422, description = "A field is not valid; nothing was recorded", body = Problem),
         (status = 503, description = "PostgreSQL is away, or more events arrive \
-             than can be recorded; nothing was recorded", body = Problem)),
+             than can be recorded: nothing was recorded, unless the detail says \
+             that it is not known", body = Problem)),
     security(("key" = ["events:write"])))]
 pub(crate) async fn post(State(app): State<App>, body: Result<Bytes, BytesRejection>) -> Response {
     match record(&app, body).await {
@@ -127,11 +128,11 @@ pub(crate) fn unreadable(rejection: &BytesRejection) -> Problem {
     }
 }
 
-/// Whether a piece of the body was waited for in vain.
+/// Whether the body was not complete in time.
 fn is_late(rejection: &BytesRejection) -> bool {
     let mut cause = rejection.source();
     while let Some(error) = cause {
-        if error.is::<TimeoutError>() {
+        if error.is::<TooSlow>() {
             return true;
         }
         cause = error.source();

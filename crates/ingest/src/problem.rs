@@ -190,6 +190,13 @@ impl From<StoreError> for Problem {
                 "somebody else is changing the same at this moment; nothing was changed, try again",
             );
         }
+        if error.leaves_in_doubt() {
+            tracing::warn!(%error, "the connection to PostgreSQL broke");
+            return Self::unavailable(
+                "the connection to the database broke; it is not known whether this was recorded: \
+                 ask, or send it again with the same ids",
+            );
+        }
         tracing::warn!(%error, "PostgreSQL is not available");
         Self::unavailable("the database is not available; nothing was accepted, try again")
     }
@@ -215,5 +222,19 @@ impl IntoResponse for Problem {
             headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
         response
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A connection that breaks may have taken a COMMIT with it; one that was never had has not.
+    #[test]
+    fn nobody_is_told_that_nothing_was_accepted_where_that_is_not_known() {
+        let detail = |error: sqlx::Error| Problem::from(StoreError::from(error)).detail;
+        let broken = std::io::Error::from(std::io::ErrorKind::ConnectionReset);
+        assert!(detail(sqlx::Error::Io(broken)).contains("it is not known whether"));
+        assert!(detail(sqlx::Error::PoolTimedOut).contains("nothing was accepted"));
     }
 }

@@ -67,6 +67,15 @@ impl StoreError {
         )
     }
 
+    /// Whether the connection broke while it was used. If that was during `COMMIT`, nobody but
+    /// PostgreSQL knows whether the transaction took effect.
+    #[must_use]
+    pub fn leaves_in_doubt(&self) -> bool {
+        let ended_by_server = |code: &str| ["57P01", "57P02", "57P05"].contains(&code);
+        matches!(self, Self::Database(sqlx::Error::Io(_) | sqlx::Error::Protocol(_)))
+            || self.sqlstate().is_some_and(|code| code.starts_with("08") || ended_by_server(&code))
+    }
+
     /// Whether TLS failed: the server speaks none, or its certificate is not accepted. The error's
     /// text says what to do.
     #[must_use]

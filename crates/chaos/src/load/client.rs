@@ -45,8 +45,7 @@ pub(crate) struct Request {
 pub(crate) struct Answer {
     pub(crate) status: u16,
     pub(crate) body: Value,
-    /// Whether it may have been done before: an attempt had no answer, or was put off because
-    /// PostgreSQL went away, perhaps during its COMMIT.
+    /// Whether it may have been done before: an attempt had no answer, or one that says so.
     pub(crate) perhaps_done_before: bool,
 }
 
@@ -61,6 +60,13 @@ impl Client {
         let http = reqwest::Client::builder().no_proxy().pool_idle_timeout(Duration::from_secs(5));
         Ok(Self { http: http.build().context("cannot make an HTTP client")?, keys })
     }
+}
+
+/// Whether an answer leaves open what became of the request. Any other 503 promises that nothing was
+/// done, and is held to it.
+fn is_in_doubt(problem: &Value) -> bool {
+    let detail = problem["detail"].as_str().unwrap_or_default();
+    detail.contains("it is not known") || detail.contains("it may have been done")
 }
 
 impl World {
@@ -96,8 +102,8 @@ impl World {
         let mut ingest = first_ingest;
         loop {
             match self.ask(ingest, request, ANSWER_MAX).await {
-                Some((status @ (408 | 429 | 503), _)) => {
-                    perhaps_done_before |= status == 503;
+                Some((408 | 429 | 503, problem)) => {
+                    perhaps_done_before |= is_in_doubt(&problem);
                     self.count(|counts| counts.put_off += 1);
                 }
                 Some((status, body)) => {

@@ -121,7 +121,8 @@ struct CheckedMove {
         (status = 413, description = "The body is larger than 2 MiB", body = Problem),
         (status = 422, description = "A field is not valid", body = Problem),
         (status = 503, description = "PostgreSQL is away, a lock was held too long, or too many \
-                                      changes are waiting; nothing was changed", body = Problem)),
+                                      changes are waiting: nothing was changed, unless the \
+                                      detail says that it is not known", body = Problem)),
     security(("key" = ["admin"])))]
 pub(crate) async fn post(
     State(app): State<App>,

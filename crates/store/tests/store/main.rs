@@ -4,8 +4,8 @@
 
 mod account;
 mod append_only;
-mod attacker;
 mod applying;
+mod attacker;
 mod dead_letters;
 mod feed;
 mod histories;
