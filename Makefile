@@ -44,9 +44,9 @@ MINUTES ?= 5
 
 .PHONY: fuzz
 fuzz: ## random requests, stream entries and files, each test for MINUTES=5; LINEAGE_TEST_SEED repeats
-	$(CARGO) build --workspace --locked
-	LINEAGE_FUZZ_MINUTES=$(MINUTES) $(WITH_SERVERS) $(CARGO) test --locked \
-	  -p ingest -p worker -p ops fuzz_ -- --nocapture
+	$(CARGO) build --workspace --locked $(FAILPOINTS)
+	LINEAGE_FUZZ_MINUTES=$(MINUTES) $(WITH_SERVERS) $(CARGO) test --workspace --locked $(FAILPOINTS) \
+	  fuzz_ -- --nocapture
 
 .PHONY: check
 check: deny ## formatting, lints, documentation and dependencies, as CI wants them
