@@ -53,6 +53,8 @@ pub(crate) fn router(app: App) -> Router {
     let change_state = patch(members::changes::patch).layer(audited("member.change"));
     let change_split = put(members::reward_split::put).layer(audited("member.split"));
     let move_member = post(members::moves::post).layer(audited("member.move"));
+    let retry = post(dead_letters::acting::retry).layer(audited("dead_letter.retry"));
+    let discard = post(dead_letters::acting::discard).layer(audited("dead_letter.discard"));
     let write_members = Router::new()
         .route("/v1/members", post(members::post))
         .route("/v1/members/{id}", change_state)
@@ -62,8 +64,8 @@ pub(crate) fn router(app: App) -> Router {
         .route("/v1/members/{id}/move", move_member)
         .route("/v1/dead-letters", get(dead_letters::list))
         .route("/v1/dead-letters/{event_id}", get(dead_letters::get))
-        .route("/v1/dead-letters/{event_id}/retry", post(dead_letters::acting::retry))
-        .route("/v1/dead-letters/{event_id}/discard", post(dead_letters::acting::discard))
+        .route("/v1/dead-letters/{event_id}/retry", retry)
+        .route("/v1/dead-letters/{event_id}/discard", discard)
         .route_layer(needs(Scope::Admin));
     let read = Router::new()
         .route("/v1/events", get(event_views::find))

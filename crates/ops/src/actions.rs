@@ -99,7 +99,7 @@ impl Audited {
         self
     }
 
-    /// On which plan, member or period; what was said last counts.
+    /// On which plan, member, event or key; what was said last counts.
     pub(crate) fn is_about(&self, subject: impl ToString) {
         *self.subject.borrow_mut() = Some(subject.to_string());
         self.seeks_a_member.set(false);

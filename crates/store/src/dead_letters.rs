@@ -2,8 +2,8 @@
 //! them.
 //!
 //! A failed event is `retrying`, `dead` (given up until somebody looks) or `discarded` (given up for
-//! good, with a reason; it keeps its row and can still be retried). Everything that is done here is
-//! recorded in [`actions`] in the same transaction; what is refused leaves nothing but its record.
+//! good, with a reason; it keeps its row and can still be retried). Whoever retries or discards for an
+//! operator records it ([`actions`]) in the same transaction.
 
 mod acting;
 

@@ -6,11 +6,12 @@ use axum::extract::rejection::{BytesRejection, PathRejection};
 use axum::extract::{Extension, Path, State};
 use serde::Deserialize;
 use store::dead_letters::{self, Order, Refusal, WhyNot};
-use store::{PgConnection, StoreError};
+use store::{PgTransaction, StoreError};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::{DeadLetterView, event_id};
+use crate::actions::Audit;
 use crate::app::App;
 use crate::auth::Caller;
 use crate::json::read_object;
@@ -62,36 +63,31 @@ pub(crate) struct DiscardRequest {
     security(("key" = ["admin"])))]
 pub(crate) async fn retry(
     State(app): State<App>,
-    Extension(caller): Extension<Caller>,
+    Extension(audit): Extension<Audit>,
     id: Result<Path<Uuid>, PathRejection>,
     body: Result<Bytes, BytesRejection>,
 ) -> Result<Json<DeadLetterView>, Problem> {
     let event_id = event_id(id)?;
     let body = body.map_err(|rejection| unreadable(&rejection))?;
-    let request: RetryRequest =
+    let RetryRequest { reason, on_behalf_of } =
         if body.is_empty() { RetryRequest::default() } else { read_object(&body)? };
-    for (field, text) in [("reason", &request.reason), ("on_behalf_of", &request.on_behalf_of)] {
+    audit.on_behalf_of(on_behalf_of.as_deref());
+    for (field, text) in [("reason", &reason), ("on_behalf_of", &on_behalf_of)] {
         if let Some(text) = text {
             check_words(field, text)?;
         }
     }
     let turn = app.turns.to_change().await?;
     let view = turn.spend(async move {
-        let actor = format!("key:{}", caller.key_id);
-        let order = Order {
-            actor: &actor,
-            on_behalf_of: request.on_behalf_of.as_deref(),
-            reason: request.reason.as_deref(),
-        };
         let mut tx = app.pool.begin().await.map_err(StoreError::from)?;
-        let retried = dead_letters::retry(&mut tx, &[event_id], &order).await?;
-        let view = view(&mut tx, event_id).await?;
-        // A refusal is committed too: its record is all that it leaves.
-        tx.commit().await.map_err(StoreError::from)?;
-        app.publisher.ring(retried.map_err(|refusals| refused(&refusals))?);
-        view.ok_or_else(|| gone(event_id))
+        let retried = dead_letters::retry(&mut tx, &[event_id]).await?;
+        let retried = retried.map_err(|refusals| refused(&refusals))?;
+        let detail = reason.as_deref().unwrap_or("due now");
+        let view = commit(tx, &audit, event_id, detail).await?;
+        app.publisher.ring(retried);
+        Ok(view)
     });
-    Ok(Json(view.await?))
+    view.await.map(Json)
 }
 
 /// Gives a failed event up for good. It keeps its row, with the reason, and can still be retried.
@@ -114,12 +110,14 @@ pub(crate) async fn retry(
 pub(crate) async fn discard(
     State(app): State<App>,
     Extension(caller): Extension<Caller>,
+    Extension(audit): Extension<Audit>,
     id: Result<Path<Uuid>, PathRejection>,
     body: Result<Bytes, BytesRejection>,
 ) -> Result<Json<DeadLetterView>, Problem> {
     let event_id = event_id(id)?;
     let body = body.map_err(|rejection| unreadable(&rejection))?;
     let DiscardRequest { reason, on_behalf_of } = read_object(&body)?;
+    audit.on_behalf_of(on_behalf_of.as_deref());
     let reason =
         reason.ok_or_else(|| Problem::invalid("/reason", "say the reason; it stays on record"))?;
     check_words("reason", &reason)?;
@@ -130,21 +128,29 @@ pub(crate) async fn discard(
     let view = turn.spend(async move {
         let actor = format!("key:{}", caller.key_id);
         let on_behalf_of = on_behalf_of.as_deref();
-        let order = Order { actor: &actor, on_behalf_of, reason: None };
+        let order = Order { actor: &actor, on_behalf_of, reason: &reason };
         let mut tx = app.pool.begin().await.map_err(StoreError::from)?;
-        let discarded = dead_letters::discard(&mut tx, &[event_id], &reason, &order).await?;
-        let view = view(&mut tx, event_id).await?;
-        // A refusal is committed too: its record is all that it leaves.
-        tx.commit().await.map_err(StoreError::from)?;
+        let discarded = dead_letters::discard(&mut tx, &[event_id], &order).await?;
         discarded.map_err(|refusals| refused(&refusals))?;
-        view.ok_or_else(|| gone(event_id))
+        commit(tx, &audit, event_id, &reason).await
     });
-    Ok(Json(view.await?))
+    view.await.map(Json)
 }
 
-/// The event as the action leaves it. Read before the commit, after which a worker may settle it.
-async fn view(conn: &mut PgConnection, event_id: Uuid) -> Result<Option<DeadLetterView>, Problem> {
-    Ok(dead_letters::find(conn, event_id).await?.map(DeadLetterView::from))
+/// Commits the action with its record. The event as it leaves it is read before the commit, after
+/// which a worker may settle it.
+async fn commit(
+    mut tx: PgTransaction<'_>,
+    audit: &Audit,
+    event_id: Uuid,
+    detail: &str,
+) -> Result<DeadLetterView, Problem> {
+    let letter = dead_letters::find(&mut tx, event_id).await?;
+    let letter = letter.ok_or_else(|| gone(event_id))?;
+    audit.done(&mut tx, detail).await?;
+    tx.commit().await.map_err(StoreError::from)?;
+    audit.is_recorded();
+    Ok(letter.into())
 }
 
 /// Its row is locked by us, so this does not happen.

@@ -9,6 +9,7 @@ use sha2::{Digest as _, Sha256};
 use store::keys::Scope;
 
 use crate::client::{Api, answer, member, sale};
+use crate::dead_letters::{event, failed_sales};
 
 /// Changing routes whose requests are no operator's actions: sales, and enrolments by the shop.
 const NO_OPERATORS: [(&str, &str); 2] = [("post", "/v1/events"), ("post", "/v1/members")];
@@ -27,8 +28,24 @@ struct Case {
 
 impl Case {
     fn path(&self) -> String {
-        self.route.replace("{id}", &self.id)
+        path(self.route, &self.id)
     }
+
+    /// The name that its row has.
+    fn action(&self) -> &'static str {
+        match self.route.rsplit('/').next() {
+            Some("move") => "member.move",
+            Some("reward-split") => "member.split",
+            Some("retry") => "dead_letter.retry",
+            Some("discard") => "dead_letter.discard",
+            _ => "member.change",
+        }
+    }
+}
+
+/// A route with the id of a member or an event.
+fn path(route: &str, id: &str) -> String {
+    route.replace("{id}", id).replace("{event_id}", id)
 }
 
 /// The record, oldest first.
@@ -60,7 +77,34 @@ async fn changing(api: &Api) -> BTreeSet<(String, String)> {
     found
 }
 
-fn cases() -> Vec<Case> {
+/// What a request says for auditors.
+fn by(mut body: Value) -> Value {
+    body["reason"] = json!("as decided");
+    body["on_behalf_of"] = json!("petra@example.com");
+    body
+}
+
+/// Requests that are refused as they are read, whatever the route.
+fn unreadable(method: &'static str, route: &'static str, id: &str) -> [Case; 3] {
+    let case = |id: &str, body: &str, status, detail| Case {
+        method,
+        route,
+        id: id.to_owned(),
+        body: body.to_owned(),
+        status,
+        result: "refused",
+        detail,
+    };
+    // Not JSON at all, an id that is none, and what PostgreSQL cannot keep.
+    let strange = json!({"a\u{0}b": 1, "on_behalf_of": "a\u{0}b"}).to_string();
+    [
+        case(id, "{", 400, "EOF"),
+        case("%00nobody", &by(json!({})).to_string(), 422, "must be a UUID"),
+        case(id, &strange, 422, "a\u{fffd}b"),
+    ]
+}
+
+fn member_cases() -> Vec<Case> {
     let (change, split) = ("/v1/members/{id}", "/v1/members/{id}/reward-split");
     let mover = "/v1/members/{id}/move";
     let case = |method, route, number, body: Value, status, result, detail| Case {
@@ -71,11 +115,6 @@ fn cases() -> Vec<Case> {
         status,
         result,
         detail,
-    };
-    let by = |mut body: Value| {
-        body["reason"] = json!("as decided");
-        body["on_behalf_of"] = json!("petra@example.com");
-        body
     };
     let to = |number| by(json!({"new_sponsor_id": member(number)}));
     let shares = json!({"monetary": {"to_self": "70", "to_referral": "30"}});
@@ -94,15 +133,46 @@ fn cases() -> Vec<Case> {
         case("put", split, 2, by(json!({})), 422, "refused", "say the shares"),
     ];
     for (method, route) in [("post", mover), ("patch", change), ("put", split)] {
-        // Not JSON at all, a member id that is none, and what PostgreSQL cannot keep.
-        let mut broken = case(method, route, 2, json!(null), 400, "refused", "EOF");
-        "{".clone_into(&mut broken.body);
-        cases.push(broken);
-        let mut nobody = case(method, route, 2, by(json!({})), 422, "refused", "must be a UUID");
-        "%00nobody".clone_into(&mut nobody.id);
-        cases.push(nobody);
-        let strange = json!({"a\u{0}b": 1, "on_behalf_of": "a\u{0}b"});
-        cases.push(case(method, route, 2, strange, 422, "refused", "a\u{fffd}b"));
+        cases.extend(unreadable(method, route, &member(2)));
+    }
+    cases
+}
+
+/// On two dead events, and one that no attempt has failed at.
+fn dead_letter_cases(dead: [&str; 2], fresh: &str) -> Vec<Case> {
+    let retry = "/v1/dead-letters/{event_id}/retry";
+    let discard = "/v1/dead-letters/{event_id}/discard";
+    let [one, two] = dead;
+    let unknown = member(9);
+    let case = |route, id: &str, body: Value, status, result, detail| Case {
+        method: "post",
+        route,
+        id: id.to_owned(),
+        body: if body.is_null() { String::new() } else { body.to_string() },
+        status,
+        result,
+        detail,
+    };
+    let why = || by(json!({}));
+    let mut cases = vec![
+        // The body of a retry may be left out.
+        case(retry, one, json!(null), 200, "done", "due now"),
+        case(retry, one, why(), 200, "done", "as decided"),
+        case(retry, one, json!({"reason": " "}), 422, "refused", "/reason: "),
+        case(retry, one, json!([]), 422, "refused", "send a JSON object"),
+        case(retry, &unknown, why(), 404, "refused", "unknown_event: "),
+        case(retry, fresh, json!(null), 409, "refused", "not_failed: "),
+        case(discard, two, json!(null), 400, "refused", "EOF"),
+        case(discard, two, json!({"on_behalf_of": "x"}), 422, "refused", "/reason: "),
+        case(discard, two, json!([]), 422, "refused", "send a JSON object"),
+        case(discard, two, why(), 200, "done", "as decided"),
+        case(discard, two, why(), 409, "refused", "already_discarded: "),
+        case(discard, &unknown, why(), 404, "refused", "unknown_event: "),
+        case(discard, fresh, why(), 409, "refused", "not_failed: "),
+        case(retry, two, why(), 200, "done", "as decided"),
+    ];
+    for route in [retry, discard] {
+        cases.extend(unreadable("post", route, two));
     }
     cases
 }
@@ -113,7 +183,11 @@ async fn every_changing_route_leaves_exactly_one_row() {
     for (number, sponsor) in [(1, None), (2, Some(1)), (3, Some(2))] {
         api.enrol(number, sponsor).await;
     }
-    let cases = cases();
+    let failed = failed_sales(&api).await.map(|id| id.to_string());
+    let (_, fresh) = api.post("/v1/events", &sale("fresh")).await;
+    let fresh = event(&fresh)["event_id"].as_str().unwrap();
+    let mut cases = member_cases();
+    cases.extend(dead_letter_cases([&failed[0], &failed[1]], fresh));
     for (method, path) in changing(&api).await {
         let has_case = cases.iter().any(|case| (case.method, case.route) == (&*method, &*path));
         let exempt = NO_OPERATORS.contains(&(&*method, &*path));
@@ -127,12 +201,8 @@ async fn every_changing_route_leaves_exactly_one_row() {
         let actions = recorded(&api).await;
         assert_eq!(actions.len(), row + 1, "{place}: one row each: {actions:#?}");
         let last = actions.last().unwrap();
-        let action = match case.route.rsplit('/').next() {
-            Some("move") => "member.move",
-            Some("reward-split") => "member.split",
-            _ => "member.change",
-        };
-        assert_eq!((&last["action"], &last["result"]), (&action.into(), &case.result.into()));
+        let ended = (last["action"].as_str(), last["result"].as_str());
+        assert_eq!(ended, (Some(case.action()), Some(case.result)), "{place}: {last}");
         assert!(last["detail"].as_str().unwrap().contains(case.detail), "{place}: {last}");
         assert_eq!(last["actor"], api.actor(), "{place}");
         assert_eq!(last["arguments"], sha256(&case.body), "{place}");
@@ -152,7 +222,7 @@ async fn a_key_without_the_scope_leaves_a_row_at_every_changing_route() {
     let key = api.world.key(&[Scope::Read]).await;
     let actor = format!("key:{}", key.split('_').nth(1).unwrap());
     let send = async |method: Method, path: &str, key: &str| {
-        let url = format!("{}{}", api.ingest.url, path.replace("{id}", &member(2)));
+        let url = format!("{}{}", api.ingest.url, self::path(path, &member(2)));
         answer(http.request(method, url).bearer_auth(key).body("{}")).await.0
     };
     let routes = changing(&api).await;
@@ -225,11 +295,18 @@ async fn no_change_without_its_row() {
     assert_eq!((actions.len(), &actions[0]["result"]), (1, &"failed".into()), "{actions:#?}");
     let grant = "grant insert (actor) on member_sponsors to lineage_ingest";
     sqlx::query(grant).execute(owner).await.unwrap();
+    let dead = failed_sales(&api).await[0];
     // The record cannot be written: nothing is changed.
     let revoke = "revoke insert (actor) on operator_actions from lineage_ingest";
     sqlx::query(revoke).execute(owner).await.unwrap();
     assert_eq!(api.post(&path, &body).await.0, 503);
     assert_eq!(api.network().await, network);
+    for action in ["retry", "discard"] {
+        let path = format!("/v1/dead-letters/{dead}/{action}");
+        assert_eq!(api.post(&path, &json!({"reason": "test"})).await.0, 503, "{action}");
+    }
+    let (_, letter) = api.get(&format!("/v1/dead-letters/{dead}")).await;
+    assert_eq!((&letter["state"], &letter["discard"]), (&"dead".into(), &Value::Null), "{letter}");
     assert_eq!(recorded(&api).await.len(), 1);
     let grant = "grant insert (actor) on operator_actions to lineage_ingest";
     sqlx::query(grant).execute(owner).await.unwrap();

@@ -4,9 +4,10 @@ use std::process::ExitCode;
 
 use serde_json::json;
 use store::dead_letters::{self, Order, Refusal};
-use store::{StoreError, database};
+use store::{PgPool, StoreError};
 use uuid::Uuid;
 
+use crate::actions::{self, Audited};
 use crate::connection::{BellArgs, DatabaseArgs};
 use crate::output::{self, Format, FormatArgs, remark};
 
@@ -76,60 +77,110 @@ fn words(text: &str) -> Result<String, String> {
     Ok(text.to_owned())
 }
 
-pub(super) async fn retry(args: &RetryArgs, database: &DatabaseArgs) -> anyhow::Result<ExitCode> {
-    let format = args.output.format;
-    let pool = database.connect().await?;
-    let mut tx = pool.begin().await.map_err(StoreError::from)?;
-    let actor = format!("role:{}", database::session_user(&mut tx).await?);
-    let (reason, on_behalf_of) = (args.reason.as_deref(), args.on_behalf_of.as_deref());
-    let order = Order { actor: &actor, on_behalf_of, reason };
-    let retried = if args.which.event_ids.is_empty() {
-        Ok(dead_letters::retry_dead(&mut tx, args.which.cause.as_deref(), &order).await?)
-    } else {
-        dead_letters::retry(&mut tx, &distinct(&args.which.event_ids), &order).await?
-    };
-    // A refusal is committed too: its record is all that it leaves.
-    tx.commit().await.map_err(StoreError::from)?;
-    match retried {
-        Ok(retried) => {
-            args.bell.ring(&retried).await;
-            let value = json!({"retried": retried.len()});
-            output::print(format, &value, |_| match retried.len() {
-                0 => "No event is dead for that cause: nothing to retry.".to_owned(),
-                retried => format!("{retried} event(s) are due now."),
-            })?;
-            Ok(ExitCode::SUCCESS)
+impl WhichArgs {
+    /// What is selected, for the record, of which so many events are meant.
+    fn says(&self, events: usize) -> String {
+        match &self.cause {
+            Some(cause) => format!("{events} dead event(s) of the cause {cause}"),
+            None => format!("{events} dead event(s)"),
         }
-        Err(refusals) => refused("retried", &refusals, format),
     }
+}
+
+pub(super) async fn retry(args: &RetryArgs, database: &DatabaseArgs) -> anyhow::Result<ExitCode> {
+    let pool = database.connect().await?;
+    let event_ids = distinct(&args.which.event_ids);
+    let audited = audited("dead_letter.retry", &event_ids, args.on_behalf_of.as_deref());
+    audited.watch(&pool, carry_out_retry(args, &event_ids, &pool, &audited)).await
+}
+
+async fn carry_out_retry(
+    args: &RetryArgs,
+    event_ids: &[Uuid],
+    pool: &PgPool,
+    audited: &Audited,
+) -> anyhow::Result<ExitCode> {
+    let format = args.output.format;
+    let mut tx = pool.begin().await.map_err(StoreError::from)?;
+    let (retried, which) = if event_ids.is_empty() {
+        let retried = dead_letters::retry_dead(&mut tx, args.which.cause.as_deref()).await?;
+        let which = args.which.says(retried.len());
+        (retried, which)
+    } else {
+        match dead_letters::retry(&mut tx, event_ids).await? {
+            Ok(retried) => (retried, named(event_ids)),
+            Err(refusals) => {
+                audited.commit_refusal(tx, &why(&refusals)).await?;
+                return refused("retried", &refusals, format);
+            }
+        }
+    };
+    let detail = match &args.reason {
+        Some(reason) => format!("{reason}; {which}"),
+        None => which,
+    };
+    audited.commit(tx, &detail).await?;
+    args.bell.ring(&retried).await;
+    let value = json!({"retried": retried.len()});
+    output::print(format, &value, |_| match retried.len() {
+        0 => "No event is dead for that cause: nothing to retry.".to_owned(),
+        retried => format!("{retried} event(s) are due now."),
+    })?;
+    Ok(ExitCode::SUCCESS)
 }
 
 pub(super) async fn discard(
     args: &DiscardArgs,
     database: &DatabaseArgs,
 ) -> anyhow::Result<ExitCode> {
-    let format = args.output.format;
     let pool = database.connect().await?;
-    let mut tx = pool.begin().await.map_err(StoreError::from)?;
-    let actor = format!("role:{}", database::session_user(&mut tx).await?);
-    let order = Order { actor: &actor, on_behalf_of: args.on_behalf_of.as_deref(), reason: None };
     let event_ids = distinct(&args.event_ids);
-    let discarded = dead_letters::discard(&mut tx, &event_ids, &args.reason, &order).await?;
-    // A refusal is committed too: its record is all that it leaves.
-    tx.commit().await.map_err(StoreError::from)?;
-    match discarded {
-        Ok(discarded) => {
-            let value = json!({"discarded": discarded.len()});
-            output::print(format, &value, |_| {
-                let discarded = discarded.len();
-                format!(
-                    "{discarded} event(s) are discarded; `lineage dead-letters retry` undoes it."
-                )
-            })?;
-            Ok(ExitCode::SUCCESS)
-        }
-        Err(refusals) => refused("discarded", &refusals, format),
+    let audited = audited("dead_letter.discard", &event_ids, args.on_behalf_of.as_deref());
+    audited.watch(&pool, carry_out_discard(args, &event_ids, &pool, &audited)).await
+}
+
+async fn carry_out_discard(
+    args: &DiscardArgs,
+    event_ids: &[Uuid],
+    pool: &PgPool,
+    audited: &Audited,
+) -> anyhow::Result<ExitCode> {
+    let format = args.output.format;
+    let mut tx = pool.begin().await.map_err(StoreError::from)?;
+    let actor = actions::actor(&mut tx).await?;
+    let on_behalf_of = args.on_behalf_of.as_deref();
+    let order = Order { actor: &actor, on_behalf_of, reason: &args.reason };
+    if let Err(refusals) = dead_letters::discard(&mut tx, event_ids, &order).await? {
+        audited.commit_refusal(tx, &why(&refusals)).await?;
+        return refused("discarded", &refusals, format);
     }
+    audited.commit(tx, &format!("{}; {}", args.reason, named(event_ids))).await?;
+    let discarded = event_ids.len();
+    output::print(format, &json!({"discarded": discarded}), |_| {
+        format!("{discarded} event(s) are discarded; `lineage dead-letters retry` undoes it.")
+    })?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The action that is to be put on record: one, however many events it is on.
+fn audited(action: &'static str, event_ids: &[Uuid], on_behalf_of: Option<&str>) -> Audited {
+    let audited = Audited::new(action).on_behalf_of(on_behalf_of);
+    if let [event_id] = event_ids {
+        audited.is_about(event_id);
+    }
+    audited
+}
+
+/// How many events are named, and which, as far as the record has room for them.
+fn named(event_ids: &[Uuid]) -> String {
+    let ids: Vec<String> = event_ids.iter().map(ToString::to_string).collect();
+    format!("{} event(s): {}", ids.len(), ids.join(", "))
+}
+
+/// Why it is refused, for the record.
+fn why(refusals: &[Refusal]) -> String {
+    let each = refusals.iter().map(|refusal| format!("{}: {refusal}", refusal.why.cause()));
+    each.collect::<Vec<_>>().join("; ")
 }
 
 fn distinct(event_ids: &[Uuid]) -> Vec<Uuid> {

@@ -1,56 +1,44 @@
 //! Making, changing and ending keys. Each is an operator's action and on record, refused ones too.
 
-use anyhow::bail;
+use anyhow::{anyhow, bail};
 use secrecy::ExposeSecret as _;
 use serde_json::{Value, json};
-use store::actions::{self, Action, ActionResult};
 use store::keys::rotation::{self, KeyRefusal, Rotation};
 use store::keys::{self, Limits, Scope, signing};
-use store::{PgConnection, PgPool, StoreError, database};
+use store::{PgPool, PgTransaction, StoreError};
 
 use super::ForWhom;
+use crate::actions::Audited;
 use crate::output::{Format, print_text, remark};
 use domain::calendar;
 
-/// What an operator does to a key, on its way to the record.
-struct Deed<'a> {
-    action: &'static str,
-    /// The key's id; of a key that is being made, known only then.
-    subject: Option<&'a str>,
-    /// The arguments, none of which is a secret.
-    arguments: [u8; 32],
-    for_whom: &'a ForWhom,
+impl ForWhom {
+    /// The action that is to be put on record. A key that is being made has no id until then.
+    fn audited(&self, action: &'static str, id: Option<&str>) -> Audited {
+        let audited = Audited::new(action).on_behalf_of(self.on_behalf_of.as_deref());
+        if let Some(id) = id {
+            audited.is_about(id);
+        }
+        audited
+    }
+
+    /// Commits what was done to a key with its record: what, and the reason.
+    async fn commit(
+        &self,
+        tx: PgTransaction<'_>,
+        audited: &Audited,
+        done: &str,
+    ) -> Result<(), StoreError> {
+        match &self.reason {
+            Some(reason) => audited.commit(tx, &format!("{done}; {reason}")).await,
+            None => audited.commit(tx, done).await,
+        }
+    }
 }
 
-impl Deed<'_> {
-    /// Puts it on record. The reason follows what was done or why it was not.
-    async fn record(
-        &self,
-        conn: &mut PgConnection,
-        result: ActionResult,
-        detail: &str,
-    ) -> Result<(), StoreError> {
-        let actor = format!("role:{}", database::session_user(conn).await?);
-        let reason = self.for_whom.reason.as_deref();
-        let detail = reason.map_or(detail.to_owned(), |reason| format!("{detail}; {reason}"));
-        let action = Action {
-            actor: &actor,
-            on_behalf_of: self.for_whom.on_behalf_of.as_deref(),
-            action: self.action,
-            subject: self.subject,
-            arguments: self.arguments,
-            result,
-            detail: Some(&detail),
-        };
-        actions::record(conn, &action).await
-    }
-
-    /// Records that a rule forbids it, and ends with that as the error.
-    async fn refuse<T>(&self, pool: &PgPool, refusal: KeyRefusal) -> anyhow::Result<T> {
-        let mut conn = pool.acquire().await.map_err(StoreError::from)?;
-        self.record(&mut conn, ActionResult::Refused, &refusal.to_string()).await?;
-        bail!("key {}: {refusal}", self.subject.unwrap_or_default())
-    }
+/// A refusal as the error that the command ends with.
+fn refused(id: &str, refusal: KeyRefusal) -> anyhow::Error {
+    anyhow!("key {id}: {refusal}")
 }
 
 pub(super) async fn create(
@@ -64,17 +52,15 @@ pub(super) async fn create(
     let granted: Vec<Scope> =
         Scope::ALL.into_iter().filter(|scope| asked.contains(scope)).collect();
     let names: Vec<&str> = granted.iter().map(|scope| scope.name()).collect();
-    let written = |number: Option<u32>| number.map(|n| n.to_string()).unwrap_or_default();
-    let (rate, days) = (written(limits.rate_per_second), written(limits.days));
-    let scopes = names.join(",");
-    let texts = [name.as_bytes(), scopes.as_bytes(), rate.as_bytes(), days.as_bytes()];
-
-    let mut tx = pool.begin().await.map_err(StoreError::from)?;
-    let (id, key) = keys::create_limited(&mut tx, name, &granted, limits).await?;
-    let arguments = actions::digest(&texts);
-    let deed = Deed { action: "key.create", subject: Some(&id), arguments, for_whom };
-    deed.record(&mut tx, ActionResult::Done, &format!("{name}, for {scopes}")).await?;
-    tx.commit().await.map_err(StoreError::from)?;
+    let audited = for_whom.audited("key.create", None);
+    let made = async {
+        let mut tx = pool.begin().await.map_err(StoreError::from)?;
+        let (id, key) = keys::create_limited(&mut tx, name, &granted, limits).await?;
+        audited.is_about(&id);
+        for_whom.commit(tx, &audited, &format!("{name}, for {}", names.join(","))).await?;
+        Ok((id, key))
+    };
+    let (id, key) = audited.watch(pool, made).await?;
 
     remark("The key is shown this once; only its hash is stored.");
     let value = json!({
@@ -94,33 +80,24 @@ pub(super) async fn rotate(
     for_whom: &ForWhom,
     format: Format,
 ) -> anyhow::Result<()> {
-    let drop = rotation.drop.map(|drop| format!("{drop:?}")).unwrap_or_default();
-    let arguments = actions::digest(&[
-        id.as_bytes(),
-        rotation.grace_hours.to_string().as_bytes(),
-        drop.as_bytes(),
-    ]);
-    let deed = Deed { action: "key.rotate", subject: Some(id), arguments, for_whom };
-    let mut tx = pool.begin().await.map_err(StoreError::from)?;
-    let rotated = match rotation::rotate(&mut tx, id, rotation).await? {
-        Ok(rotated) => rotated,
-        Err(refusal) => {
-            tx.rollback().await.map_err(StoreError::from)?;
-            return deed.refuse(pool, refusal).await;
-        }
+    let audited = for_whom.audited("key.rotate", Some(id));
+    let rotated = async {
+        let mut tx = pool.begin().await.map_err(StoreError::from)?;
+        let rotated = rotation::rotate(&mut tx, id, rotation).await?;
+        let rotated = rotated.map_err(|refusal| refused(id, refusal))?;
+        let until = rotated.previous_until.map(calendar::rfc3339);
+        let previous = until.as_ref().map_or_else(
+            || "every older secret has ended".to_owned(),
+            |until| format!("the previous secret works until {until}"),
+        );
+        for_whom.commit(tx, &audited, &previous).await?;
+        Ok((rotated.key, until, previous))
     };
-    let until = rotated.previous_until.map(calendar::rfc3339);
-    let previous = until.as_ref().map_or_else(
-        || "every older secret has ended".to_owned(),
-        |until| format!("the previous secret works until {until}"),
-    );
-    deed.record(&mut tx, ActionResult::Done, &previous).await?;
-    tx.commit().await.map_err(StoreError::from)?;
+    let (key, until, previous) = audited.watch(pool, rotated).await?;
 
     remark(&format!("The key is shown this once; only its hash is stored; {previous}."));
-    let value =
-        json!({"id": id, "key": rotated.key.expose_secret(), "previous_works_until": until});
-    show(format, rotated.key.expose_secret(), &value)
+    let value = json!({"id": id, "key": key.expose_secret(), "previous_works_until": until});
+    show(format, key.expose_secret(), &value)
 }
 
 pub(super) async fn make_signing_secret(
@@ -130,34 +107,30 @@ pub(super) async fn make_signing_secret(
     for_whom: &ForWhom,
     format: Format,
 ) -> anyhow::Result<()> {
-    let word: &[u8] = if rotate { b"rotate" } else { b"make" };
-    let arguments = actions::digest(&[id.as_bytes(), word]);
-    let deed = Deed { action: "key.signing_secret", subject: Some(id), arguments, for_whom };
-    let mut tx = pool.begin().await.map_err(StoreError::from)?;
-    let made = match signing::make(&mut tx, id, rotate).await? {
-        Ok(made) => made,
-        Err(refusal) => {
-            tx.rollback().await.map_err(StoreError::from)?;
-            return deed.refuse(pool, refusal).await;
-        }
+    let audited = for_whom.audited("key.signing_secret", Some(id));
+    let made = async {
+        let mut tx = pool.begin().await.map_err(StoreError::from)?;
+        let made = signing::make(&mut tx, id, rotate).await?;
+        let made = made.map_err(|refusal| refused(id, refusal))?;
+        let until = made.previous_until.map(calendar::rfc3339);
+        let detail = until.as_ref().map_or_else(
+            || "requests that change something must be signed from now on".to_owned(),
+            |until| format!("the previous signing secret works until {until}"),
+        );
+        for_whom.commit(tx, &audited, &detail).await?;
+        Ok((made.secret, until, detail))
     };
-    let until = made.previous_until.map(calendar::rfc3339);
-    let detail = until.as_ref().map_or_else(
-        || "requests that change something must be signed from now on".to_owned(),
-        |until| format!("the previous signing secret works until {until}"),
-    );
-    deed.record(&mut tx, ActionResult::Done, &detail).await?;
-    tx.commit().await.map_err(StoreError::from)?;
+    let (secret, until, detail) = audited.watch(pool, made).await?;
 
     remark(&format!(
         "The secret is shown this once. It is stored as it is, for ingest alone to read; {detail}."
     ));
     let value = json!({
         "id": id,
-        "signing_secret": made.secret.expose_secret(),
+        "signing_secret": secret.expose_secret(),
         "previous_works_until": until,
     });
-    show(format, made.secret.expose_secret(), &value)
+    show(format, secret.expose_secret(), &value)
 }
 
 pub(super) async fn remove_signing_secret(
@@ -165,30 +138,28 @@ pub(super) async fn remove_signing_secret(
     id: &str,
     for_whom: &ForWhom,
 ) -> anyhow::Result<()> {
-    let arguments = actions::digest(&[id.as_bytes(), b"remove"]);
-    let deed = Deed { action: "key.signing_secret", subject: Some(id), arguments, for_whom };
-    let mut tx = pool.begin().await.map_err(StoreError::from)?;
-    if let Err(refusal) = signing::remove(&mut tx, id).await? {
-        tx.rollback().await.map_err(StoreError::from)?;
-        return deed.refuse(pool, refusal).await;
-    }
-    deed.record(&mut tx, ActionResult::Done, "removed: requests need no signature").await?;
-    tx.commit().await.map_err(StoreError::from)?;
+    let audited = for_whom.audited("key.signing_secret", Some(id));
+    let removed = async {
+        let mut tx = pool.begin().await.map_err(StoreError::from)?;
+        signing::remove(&mut tx, id).await?.map_err(|refusal| refused(id, refusal))?;
+        for_whom.commit(tx, &audited, "removed: requests need no signature").await?;
+        Ok(())
+    };
+    audited.watch(pool, removed).await?;
     print_text(&format!("Requests with key {id} need no signature."))
 }
 
 pub(super) async fn revoke(pool: &PgPool, id: &str, for_whom: &ForWhom) -> anyhow::Result<()> {
-    let arguments = actions::digest(&[id.as_bytes()]);
-    let deed = Deed { action: "key.revoke", subject: Some(id), arguments, for_whom };
-    let mut tx = pool.begin().await.map_err(StoreError::from)?;
-    if !keys::revoke(&mut tx, id).await? {
-        tx.rollback().await.map_err(StoreError::from)?;
-        let mut conn = pool.acquire().await.map_err(StoreError::from)?;
-        deed.record(&mut conn, ActionResult::Refused, "there is no such key that works").await?;
-        bail!("there is no key {id:?} that still works; see `lineage keys list`");
-    }
-    deed.record(&mut tx, ActionResult::Done, "revoked").await?;
-    tx.commit().await.map_err(StoreError::from)?;
+    let audited = for_whom.audited("key.revoke", Some(id));
+    let revoked = async {
+        let mut tx = pool.begin().await.map_err(StoreError::from)?;
+        if !keys::revoke(&mut tx, id).await? {
+            bail!("there is no key {id:?} that still works; see `lineage keys list`");
+        }
+        for_whom.commit(tx, &audited, "revoked").await?;
+        Ok(())
+    };
+    audited.watch(pool, revoked).await?;
     print_text(&format!("Key {id} is revoked."))
 }
 

@@ -31,7 +31,7 @@ async fn ask(world: &World, arguments: &[&str]) -> (Option<i32>, Value) {
 }
 
 /// Records sales of member 3, and failures of all but the last: two of them dead.
-async fn failed_sales(world: &World) -> Vec<Uuid> {
+pub(crate) async fn failed_sales(world: &World) -> Vec<Uuid> {
     // As whoever records the first sale of a period does.
     sqlx::query("select ensure_ledger_partition('2026-11-01')")
         .execute(&world.owner)
@@ -72,11 +72,19 @@ async fn failed_sales(world: &World) -> Vec<Uuid> {
     ids
 }
 
-/// Actions as they are on record: action, subject, result, on whose behalf.
-async fn actions(world: &World) -> Vec<(String, String, String, Option<String>)> {
+/// An action on record: what, on what, how it ended, and for whom.
+type Recorded = (String, Option<String>, String, Option<String>);
+
+async fn actions(world: &World) -> Vec<Recorded> {
     let query = "select action, subject, result, on_behalf_of from operator_actions \
                  where actor like 'role:%' order by id";
     sqlx::query_as(query).fetch_all(&world.owner).await.unwrap()
+}
+
+/// What the record says of each action.
+async fn details(world: &World) -> Vec<String> {
+    let query = "select detail from operator_actions order by id";
+    sqlx::query_scalar(query).fetch_all(&world.owner).await.unwrap()
 }
 
 fn names(list: &Value) -> Vec<&str> {
@@ -182,8 +190,9 @@ async fn a_discard_needs_a_reason_keeps_the_row_and_can_be_undone() {
         ("dead_letter.discard", "refused", petra),
         ("dead_letter.retry", "done", None),
     ];
-    let expected =
-        expected.map(|(action, result, person)| (action.into(), id.clone(), result.into(), person));
+    let expected = expected.map(|(action, result, person)| {
+        (action.to_owned(), Some(id.clone()), result.to_owned(), person)
+    });
     assert_eq!(actions(&world).await, expected);
 }
 
@@ -208,8 +217,11 @@ async fn what_cannot_be_retried_is_refused_with_the_way_out_and_nothing_is_retri
     assert_eq!(causes, ["unknown_event", "settled"]);
     let (_, list) = ask(&world, &["list"]).await;
     assert_eq!(names(&list), ["one", "two"], "the dead one was not retried either");
-    let refused = actions(&world).await.into_iter().filter(|action| action.2 == "refused");
-    assert_eq!(refused.count(), 2);
+    let recorded = actions(&world).await;
+    let refused: Vec<_> = recorded.iter().filter(|action| action.2 == "refused").collect();
+    assert_eq!((refused.len(), &refused[0].1), (1, &None), "one row a command: {recorded:?}");
+    let detail = details(&world).await.pop().unwrap();
+    assert!(detail.contains(&unknown) && detail.contains(&format!("settled: event {done}")));
     let discard = dead_letters(&world, &["discard", &done, "--reason", "no"]).await;
     assert!(discard.err.contains("is settled"), "{discard:?}");
 }
@@ -240,6 +252,14 @@ async fn the_dead_are_retried_by_cause_or_all_and_settled() {
     let settled = "select exists (select from commission_outcomes o join events e \
                    on e.id = o.event_id where e.external_id = 'two')";
     world.wait_until("the retried one is settled", settled).await;
-    let subjects: Vec<String> = actions(&world).await.into_iter().map(|action| action.1).collect();
-    assert_eq!(subjects[1..], ["cause damaged_tree", "cause out_of_range", "all"]);
+    assert_eq!(
+        details(&world).await,
+        [
+            format!("no; 1 event(s): {discarded}").as_str(),
+            "0 dead event(s) of the cause damaged_tree",
+            "mended; 1 dead event(s) of the cause out_of_range",
+            "0 dead event(s)",
+        ]
+    );
+    assert!(actions(&world).await[1..].iter().all(|action| action.1.is_none()));
 }

@@ -3,6 +3,7 @@
 use serde_json::Value;
 use store::testing::World;
 
+use crate::acting::digest_of_words;
 use crate::network::done;
 
 /// Runs a command that succeeds; what it prints.
@@ -99,6 +100,9 @@ async fn keys_are_rotated_signed_and_revoked_on_record() {
     );
     assert_eq!(recorded[1].3.as_deref(), Some("Jana Nováková"));
     assert!(recorded[..14].iter().all(|row| row.1 == id), "{recorded:?}");
+    let query = "select encode(arguments_digest, 'hex') from operator_actions where id = 1";
+    let digest: String = sqlx::query_scalar(query).fetch_one(&world.owner).await.unwrap();
+    assert_eq!(digest, digest_of_words(&create), "of the words, as for every other command");
     let query = "select actor || ' ' || detail from operator_actions where id = 2";
     let second: String = sqlx::query_scalar(query).fetch_one(&world.owner).await.unwrap();
     assert!(second.starts_with("role:") && second.ends_with("; spring cleaning"), "{second}");

@@ -1,4 +1,4 @@
-//! Retrying and discarding, each with its record.
+//! Retrying and discarding. Who asks for it puts it on record, in the same transaction.
 
 use std::fmt;
 
@@ -6,18 +6,17 @@ use sqlx::PgConnection;
 use uuid::Uuid;
 
 use crate::StoreError;
-use crate::actions::{self, Action, ActionResult};
 use crate::locks::{self, Lock};
 
-/// Who wants it, for whom, and why.
+/// Who gives events up, for whom, and why. It stays with each of them.
 #[derive(Clone, Copy, Debug)]
 pub struct Order<'a> {
     /// `key:…` or `role:…`.
     pub actor: &'a str,
     /// The person that the actor acts for.
     pub on_behalf_of: Option<&'a str>,
-    /// Why. A discard needs one.
-    pub reason: Option<&'a str>,
+    /// Why.
+    pub reason: &'a str,
 }
 
 /// Why an event cannot be retried or discarded.
@@ -78,16 +77,13 @@ impl fmt::Display for Refusal {
 }
 
 /// Makes these events due at once, whatever their state of failure, with the schedule begun anew as
-/// by what repairs a cause. All or none: a refusal changes nothing and is recorded.
+/// by what repairs a cause. All or none: a refusal changes nothing.
 pub async fn retry(
     conn: &mut PgConnection,
     event_ids: &[Uuid],
-    order: &Order<'_>,
 ) -> Result<Result<Vec<Uuid>, Vec<Refusal>>, StoreError> {
-    let action = "dead_letter.retry";
     let refusals = judge(conn, event_ids, |_| None).await?;
     if !refusals.is_empty() {
-        refuse(conn, action, &refusals, order).await?;
         return Ok(Err(refusals));
     }
     let retried = sqlx::query_scalar!(
@@ -96,21 +92,14 @@ pub async fn retry(
           where event_id = any($1)
          returning event_id",
         event_ids
-    )
-    .fetch_all(&mut *conn)
-    .await?;
-    for event_id in &retried {
-        record(conn, action, *event_id, ActionResult::Done, order, order.reason).await?;
-    }
-    Ok(Ok(retried))
+    );
+    Ok(Ok(retried.fetch_all(conn).await?))
 }
 
 /// Retries every dead event, or those of one cause. Discarded ones stay: they are retried by name.
-/// One record for all of them.
 pub async fn retry_dead(
     conn: &mut PgConnection,
     cause: Option<&str>,
-    order: &Order<'_>,
 ) -> Result<Vec<Uuid>, StoreError> {
     let retried = sqlx::query_scalar!(
         "update event_failures f
@@ -119,47 +108,25 @@ pub async fn retry_dead(
             and not exists (select from commission_outcomes o where o.event_id = f.event_id)
          returning f.event_id",
         cause
-    )
-    .fetch_all(&mut *conn)
-    .await?;
-    let subject = cause.map_or_else(|| "all".to_owned(), |cause| format!("cause {cause}"));
-    let reason = order.reason.map(|reason| format!(": {reason}")).unwrap_or_default();
-    let detail = format!("{} event(s){reason}", retried.len());
-    actions::record(
-        conn,
-        &Action {
-            actor: order.actor,
-            on_behalf_of: order.on_behalf_of,
-            action: "dead_letter.retry",
-            subject: Some(&subject),
-            arguments: arguments("dead_letter.retry", subject.as_bytes(), order),
-            result: ActionResult::Done,
-            detail: Some(&detail),
-        },
-    )
-    .await?;
-    Ok(retried)
+    );
+    Ok(retried.fetch_all(conn).await?)
 }
 
 /// Gives these events up for good. They keep their rows, with the reason. All or none: a refusal
-/// changes nothing and is recorded.
+/// changes nothing.
 ///
 /// Holds settlement off for a moment, so that no attempt under way settles what is discarded here.
 pub async fn discard(
     conn: &mut PgConnection,
     event_ids: &[Uuid],
-    reason: &str,
     order: &Order<'_>,
 ) -> Result<Result<Vec<Uuid>, Vec<Refusal>>, StoreError> {
-    let action = "dead_letter.discard";
-    let order = &Order { reason: Some(reason), ..*order };
     locks::take(conn, Lock::History).await?;
     let refusals = judge(conn, event_ids, |discarded_for| {
         discarded_for.map(|reason| WhyNot::DiscardedBefore(reason.to_owned()))
     })
     .await?;
     if !refusals.is_empty() {
-        refuse(conn, action, &refusals, order).await?;
         return Ok(Err(refusals));
     }
     let discarded = sqlx::query_scalar!(
@@ -171,14 +138,9 @@ pub async fn discard(
         event_ids,
         order.actor,
         order.on_behalf_of,
-        reason
-    )
-    .fetch_all(&mut *conn)
-    .await?;
-    for event_id in &discarded {
-        record(conn, action, *event_id, ActionResult::Done, order, order.reason).await?;
-    }
-    Ok(Ok(discarded))
+        order.reason
+    );
+    Ok(Ok(discarded.fetch_all(conn).await?))
 }
 
 /// Locks the events' failures and says which of them forbid the action. `discarded` judges those
@@ -226,45 +188,4 @@ async fn judge(
         why.map(|why| Refusal { event_id: row.event_id, why })
     });
     Ok(refusals.collect())
-}
-
-async fn refuse(
-    conn: &mut PgConnection,
-    action: &str,
-    refusals: &[Refusal],
-    order: &Order<'_>,
-) -> Result<(), StoreError> {
-    for refusal in refusals {
-        let detail = refusal.to_string();
-        let result = ActionResult::Refused;
-        record(conn, action, refusal.event_id, result, order, Some(&detail)).await?;
-    }
-    Ok(())
-}
-
-async fn record(
-    conn: &mut PgConnection,
-    action: &str,
-    event_id: Uuid,
-    result: ActionResult,
-    order: &Order<'_>,
-    detail: Option<&str>,
-) -> Result<(), StoreError> {
-    let subject = event_id.to_string();
-    let action = Action {
-        actor: order.actor,
-        on_behalf_of: order.on_behalf_of,
-        action,
-        subject: Some(&subject),
-        arguments: arguments(action, subject.as_bytes(), order),
-        result,
-        detail,
-    };
-    actions::record(conn, &action).await
-}
-
-fn arguments(action: &str, subject: &[u8], order: &Order<'_>) -> [u8; 32] {
-    let text = |text: Option<&str>| text.unwrap_or_default().as_bytes().to_vec();
-    let (reason, person) = (text(order.reason), text(order.on_behalf_of));
-    actions::digest(&[action.as_bytes(), subject, &reason, &person])
 }

@@ -1,6 +1,7 @@
 //! Who may do what to failed events: the worker counts attempts, operators retry and discard.
 
 use sqlx::AssertSqlSafe;
+use store::actions::{self, Action, ActionResult};
 use store::database::Role;
 use store::dead_letters::{self, Order};
 use store::failures::{self, FailedAttempt};
@@ -79,20 +80,35 @@ async fn ingest_and_operators_can_retry_and_discard() {
     };
     let mut conn = world.owner.acquire().await.unwrap();
     assert!(failures::record(&mut conn, &failed).await.unwrap());
-    let order = Order { actor: "role:test", on_behalf_of: None, reason: None };
+    let order = Order { actor: "key:test", on_behalf_of: None, reason: "no" };
+    let discard = Action {
+        actor: order.actor,
+        on_behalf_of: None,
+        action: "dead_letter.discard",
+        subject: None,
+        arguments: actions::digest_of(b""),
+        result: ActionResult::Done,
+        detail: Some(order.reason),
+    };
     for role in [Role::Ingest, Role::Ops] {
         let pool = world.pool_as(role);
         let mut tx = pool.begin().await.unwrap();
-        let discarded = dead_letters::discard(&mut tx, &[event_id], "no", &order).await.unwrap();
+        let discarded = dead_letters::discard(&mut tx, &[event_id], &order).await.unwrap();
         assert_eq!(discarded, Ok(vec![event_id]));
-        let retried = dead_letters::retry(&mut tx, &[event_id], &order).await.unwrap();
+        actions::record(&mut tx, &discard).await.unwrap();
+        let retried = dead_letters::retry(&mut tx, &[event_id]).await.unwrap();
         assert_eq!(retried, Ok(vec![event_id]));
-        assert!(dead_letters::retry_dead(&mut tx, None, &order).await.unwrap().is_empty());
+        assert!(dead_letters::retry_dead(&mut tx, None).await.unwrap().is_empty());
         tx.commit().await.unwrap();
     }
+    let mut conn = world.owner.acquire().await.unwrap();
+    let left = dead_letters::find(&mut conn, event_id).await.unwrap().unwrap();
+    let by = left.discard.map(|discard| (discard.by, discard.reason));
+    assert_eq!((left.state.as_str(), left.attempts), ("retrying", 1));
+    assert_eq!(by, Some(("key:test".to_owned(), "no".to_owned())), "it stays with the event");
     let actions: i64 = sqlx::query_scalar("select count(*) from operator_actions")
         .fetch_one(&world.owner)
         .await
         .unwrap();
-    assert_eq!(actions, 6);
+    assert_eq!(actions, 2, "who retries or discards records it, once");
 }

@@ -14,7 +14,7 @@ use crate::network::{
 use crate::outages::metric;
 
 const ORDER: Order<'static> =
-    Order { actor: "role:test", on_behalf_of: None, reason: Some("a test") };
+    Order { actor: "key:test", on_behalf_of: None, reason: "a test order" };
 
 fn attempt(event_id: Uuid, attempts_before: i32) -> FailedAttempt {
     FailedAttempt {
@@ -129,7 +129,7 @@ async fn entries_of_events_that_are_not_to_be_attempted_are_acknowledged_and_cou
     .await
     .unwrap();
     let ids = [sales[2].id];
-    dead_letters::discard(&mut conn, &ids, "a test order", &ORDER).await.unwrap().unwrap();
+    dead_letters::discard(&mut conn, &ids, &ORDER).await.unwrap().unwrap();
     conn.commit().await.unwrap();
     let as_they_are = "select coalesce(string_agg(f::text, ';' order by event_id), '') \
                        from event_failures f";
@@ -158,7 +158,7 @@ async fn entries_of_events_that_are_not_to_be_attempted_are_acknowledged_and_cou
 
     // The discarded one can still be retried, and then it is settled.
     let mut conn = world.owner.begin().await.unwrap();
-    let retried = dead_letters::retry(&mut conn, &ids, &ORDER).await.unwrap().unwrap();
+    let retried = dead_letters::retry(&mut conn, &ids).await.unwrap().unwrap();
     conn.commit().await.unwrap();
     ringer.publish(&retried).await.unwrap();
     world.wait_until("it is settled", "select count(*) = 2 from commission_outcomes").await;
