@@ -63,6 +63,7 @@ pub(crate) enum Command {
         lineage keys rotate 4f0c2a9be1d3 --drop newest   # the new key was lost: make another")]
     Rotate {
         /// The key's id, as `lineage keys list` shows it
+        #[arg(value_parser = id)]
         id: String,
 
         /// For how many hours the secret in use goes on working; 0: all older ones end at once
@@ -93,6 +94,7 @@ pub(crate) enum Command {
         lineage keys signing-secret 4f0c2a9be1d3 --remove")]
     SigningSecret {
         /// The key's id, as `lineage keys list` shows it
+        #[arg(value_parser = id)]
         id: String,
 
         /// Make another secret beside the present one
@@ -114,6 +116,7 @@ pub(crate) enum Command {
     #[command(after_help = "Example:\n  lineage keys revoke 4f0c2a9be1d3")]
     Revoke {
         /// The key's id, as `lineage keys list` shows it
+        #[arg(value_parser = id)]
         id: String,
 
         #[command(flatten)]
@@ -154,6 +157,12 @@ impl From<DropArg> for rotation::Drop {
 /// One word of `--scopes`; `all` stands for several.
 #[derive(Clone, Debug)]
 pub(crate) struct Scopes(Vec<Scope>);
+
+/// A key's id. Of a whole key only that part is taken: what is recorded and said must hold no secret.
+fn id(word: &str) -> Result<String, std::convert::Infallible> {
+    let whole_key = word.strip_prefix("lk_").and_then(|rest| rest.split('_').next());
+    Ok(whole_key.unwrap_or(word).to_owned())
+}
 
 fn scopes(word: &str) -> Result<Scopes, String> {
     if word == "all" {

@@ -69,7 +69,13 @@ async fn keys_are_rotated_signed_and_revoked_on_record() {
     assert_eq!(listed(&world).await["signing_secrets"], 0);
     refused(&world, &["keys", "signing-secret", &id, "--remove"]).await;
 
-    lineage(&world, &["keys", "revoke", &id]).await;
+    // Who pastes the whole key means its id; its secret is not put on record.
+    lineage(&world, &["keys", "revoke", &key]).await;
+    let secret = key.rsplit('_').next().unwrap();
+    let query = "select count(*) from operator_actions a where a::text like '%' || $1 || '%'";
+    let with_secret: i64 =
+        sqlx::query_scalar(query).bind(secret).fetch_one(&world.owner).await.unwrap();
+    assert_eq!(with_secret, 0);
     refused(&world, &["keys", "revoke", &id]).await;
     assert!(refused(&world, &["keys", "rotate", &id]).await.contains("is revoked"));
     assert!(refused(&world, &["keys", "rotate", "nobody"]).await.contains("no such key"));
