@@ -12,7 +12,7 @@ BINARIES := $(or $(CARGO_TARGET_DIR),target)/release
 DEBUG_BINARIES := $(or $(CARGO_TARGET_DIR),target)/debug
 # Places at which tests may end a process; no release has them.
 FAILPOINTS := --features store/failpoints
-MINUTES ?= 20
+MINUTES ?= 5
 WITH_SERVERS := deploy/local/with-servers
 
 # Queries are checked against .sqlx, so that a DATABASE_URL that happens to be set never changes
@@ -34,16 +34,14 @@ test: ## run every test, on a database of its own (TEST_ARGS=…)
 	$(WITH_SERVERS) $(CARGO) test --workspace --locked $(FAILPOINTS) $(TEST_ARGS)
 
 .PHONY: chaos
-chaos: ## break everything under load, then check the books (MINUTES=n SEED=s CHAOS_ARGS=…)
+chaos: ## break everything under load, then check the books (MINUTES=5 SEED=… CHAOS_ARGS=…)
 	deploy/local/install-servers postgresql redis
 	deploy/local/install-servers faketime || true
 	$(CARGO) build --workspace --locked $(FAILPOINTS)
 	$(DEBUG_BINARIES)/chaos --minutes $(MINUTES) $(addprefix --seed ,$(SEED)) $(CHAOS_ARGS)
 
-MINUTES ?= 5
-
 .PHONY: fuzz
-fuzz: ## random requests, stream entries and files, each test for MINUTES=5; LINEAGE_TEST_SEED repeats
+fuzz: ## random requests, stream entries and files, each kind for MINUTES=5
 	$(CARGO) build --workspace --locked $(FAILPOINTS)
 	LINEAGE_FUZZ_MINUTES=$(MINUTES) $(WITH_SERVERS) $(CARGO) test --workspace --locked $(FAILPOINTS) \
 	  fuzz_ -- --nocapture

@@ -31,6 +31,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Parser;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::faults::Fault;
@@ -39,12 +40,8 @@ use crate::faults::Fault;
 const IN_NAMESPACE: &str = "LINEAGE_CHAOS_NAMESPACE";
 
 /// Laws that the product can be told to break; `store::failpoints` has the same names.
-const SABOTAGE: [&str; 4] = [
-    "skip_claim",
-    "acknowledge_before_commit",
-    "publish_before_insert",
-    "upline_of_now",
-];
+const SABOTAGE: [&str; 4] =
+    ["skip_claim", "acknowledge_before_commit", "publish_before_insert", "upline_of_now"];
 
 /// Breaks a Lineage installation of its own in every way that real systems break, under load, and
 /// checks its books afterwards.
@@ -60,11 +57,11 @@ const SABOTAGE: [&str; 4] = [
                   target/debug/chaos --seconds 60 --seed 17 --only kill_worker,commit_unanswered"
 )]
 struct Cli {
-    /// How long faults are injected
-    #[arg(long, value_parser = clap::value_parser!(u64).range(1..=86_400), conflicts_with = "minutes")]
+    /// How long faults are injected; goes before --minutes. Starting and checking come on top
+    #[arg(long, value_parser = clap::value_parser!(u64).range(1..=86_400))]
     seconds: Option<u64>,
 
-    /// How long faults are injected, in minutes
+    /// How long faults are injected, in minutes; 1 when neither is given
     #[arg(long, value_parser = clap::value_parser!(u64).range(1..=1_440))]
     minutes: Option<u64>,
 
@@ -73,7 +70,7 @@ struct Cli {
     seed: Option<u64>,
 
     /// Only these kinds of fault
-    #[arg(long, value_delimiter = ',', value_parser = fault, value_name = "FAULT")]
+    #[arg(long, value_delimiter = ',', value_parser = fault(), value_name = "FAULT")]
     only: Vec<Fault>,
 
     /// Start processes that break a law, to see that it is noticed
@@ -85,9 +82,10 @@ struct Cli {
     report: Option<PathBuf>,
 }
 
-fn fault(name: &str) -> Result<Fault, String> {
-    let names = || Fault::all().iter().map(|fault| fault.name()).collect::<Vec<_>>().join(", ");
-    Fault::from_name(name).ok_or_else(|| format!("known are {}", names()))
+/// A fault by its name; the names are listed in the help.
+fn fault() -> impl TypedValueParser<Value = Fault> {
+    let names = Fault::all().into_iter().map(Fault::name);
+    PossibleValuesParser::new(names).try_map(|name| Fault::from_name(&name).ok_or("unknown"))
 }
 
 fn main() -> ExitCode {

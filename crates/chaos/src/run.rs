@@ -15,6 +15,7 @@ use crate::report::Report;
 use crate::witness::Witness;
 use crate::workspace::Workspace;
 use crate::{network, oracle, quiescence};
+use anyhow::ensure;
 
 /// The small disk: what the servers need, and what is traded in a minute.
 const DISK_MEBIBYTES: u64 = 320;
@@ -112,6 +113,8 @@ async fn run_in(task: &Task, arena: &Arc<Arena>) -> anyhow::Result<Vec<Finding>>
     if let Some(path) = &task.report {
         std::fs::write(path, text)?;
     }
+    // Silence after nothing happened says nothing.
+    ensure!(!findings.is_empty() || report.faults() > 0, "not one fault took effect");
     Ok(findings)
 }
 

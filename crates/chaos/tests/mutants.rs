@@ -10,7 +10,7 @@ use std::sync::{Mutex, PoisonError};
 /// A run has servers and a dozen processes of its own; two at once would only starve each other.
 static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
 
-/// Enough for dozens of faults of the kinds named.
+/// Enough for some faults of the kinds named.
 const SECONDS: &str = "4";
 
 /// How a run ended, and which promises it found broken.
@@ -35,7 +35,7 @@ fn chaos(arguments: &[&str]) -> Ended {
     Ended { status: output.status.code(), broken, log: format!("{out}\n{err}") }
 }
 
-/// Runs with and without sabotage: the one must be caught by this promise, the other be clean.
+/// Runs with sabotage, which must be caught by this promise.
 fn is_caught(sabotage: &str, faults: &str, promise: &str) {
     let mutant = chaos(&["--only", faults, "--sabotage", sabotage]);
     let Ended { status, broken, log } = &mutant;
@@ -46,7 +46,7 @@ fn is_caught(sabotage: &str, faults: &str, promise: &str) {
     std::fs::remove_dir_all(kept.unwrap()).unwrap();
 }
 
-/// The same faults as below. What is caught there is not made up.
+/// All the faults of the mutants' runs, and more. What is caught there is not made up.
 #[test]
 fn sound_processes_are_not_accused() {
     let faults = "kill_worker,kill_ingest,forged_entries,after_claim,commit_unheard";

@@ -74,6 +74,14 @@ pub enum Sabotage {
 }
 
 impl Sabotage {
+    /// Every law that can be broken.
+    pub const ALL: [Self; 4] = [
+        Self::SkipClaim,
+        Self::AcknowledgeBeforeCommit,
+        Self::PublishBeforeInsert,
+        Self::UplineOfNow,
+    ];
+
     /// The name that the environment uses.
     #[must_use]
     pub fn name(self) -> &'static str {
@@ -125,7 +133,11 @@ mod switched {
         Some(Planned { place: place.to_owned(), at_pass, passed: AtomicU64::new(0) })
     });
 
-    static SABOTAGE: LazyLock<Option<String>> = LazyLock::new(|| environment("LINEAGE_SABOTAGE"));
+    static SABOTAGE: LazyLock<Option<Sabotage>> = LazyLock::new(|| {
+        let text = environment("LINEAGE_SABOTAGE")?;
+        let known = Sabotage::ALL.into_iter().find(|known| known.name() == text);
+        Some(known.unwrap_or_else(|| panic!("LINEAGE_SABOTAGE={text}: unknown")))
+    });
 
     /// Ends the process here, if the environment says so.
     pub fn pass(place: Place) {
@@ -145,7 +157,7 @@ mod switched {
     /// Whether the environment says to break this law.
     #[must_use]
     pub fn is_sabotaged(sabotage: Sabotage) -> bool {
-        SABOTAGE.as_deref() == Some(sabotage.name())
+        *SABOTAGE == Some(sabotage)
     }
 
     #[expect(clippy::disallowed_methods, reason = "only in builds for tests, from outside a test")]
