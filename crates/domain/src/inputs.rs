@@ -63,8 +63,8 @@ pub enum UnpackError {
     /// No such format version.
     #[error("inputs have format version {0:?}, this program reads {PLAIN} and {EXTENDED}")]
     Version(Option<u8>),
-    /// Bits that say something unknown.
-    #[error("inputs have the unknown flags {0:#010b}")]
+    /// Bits that say something unknown, or nothing at all.
+    #[error("inputs have the flags {0:#010b}, which say something unknown or nothing")]
     Flags(u8),
     /// Not a whole number of members, or none.
     #[error("inputs have {0} bytes, which is no whole number of members")]
@@ -142,7 +142,8 @@ impl Inputs {
             [EXTENDED, flags, rest @ ..] => (*flags, rest),
             _ => return Err(UnpackError::Version(bytes.first().copied())),
         };
-        if flags & !(WITH_JOINED_AT | WITH_SPLIT) != 0 {
+        // One form only: what has nothing else is version 1, so equal inputs are equal bytes.
+        if flags & !(WITH_JOINED_AT | WITH_SPLIT) != 0 || (flags == 0 && bytes[0] == EXTENDED) {
             return Err(UnpackError::Flags(flags));
         }
         let (split, visits) = if flags & WITH_SPLIT == 0 {
@@ -223,6 +224,18 @@ mod tests {
         fn l9_packed_inputs_come_back_unchanged(inputs in inputs()) {
             prop_assert_eq!(Inputs::unpack(&inputs.pack()), Ok(inputs));
         }
+
+        /// So inputs that are equal are equal bytes, and comparing either compares both.
+        #[test]
+        fn l4_inputs_have_one_packed_form(
+            head in prop_oneof![Just(vec![1]), (0..=4_u8).prop_map(|flags| vec![2, flags])],
+            visits in prop::collection::vec(0..=3_u8, 0..90),
+        ) {
+            let bytes = [head, visits].concat();
+            if let Ok(inputs) = Inputs::unpack(&bytes) {
+                prop_assert_eq!(inputs.pack(), bytes);
+            }
+        }
     }
 
     fn seller() -> Visit {
@@ -273,6 +286,11 @@ mod tests {
         assert_eq!(Inputs::unpack(&[1; 18]), Err(UnpackError::Length(18)));
         assert_eq!(Inputs::unpack(&[1; 20]), Err(UnpackError::Length(20)), "and a byte more");
         assert_eq!(Inputs::unpack(&[2, 4]), Err(UnpackError::Flags(4)));
+        assert_eq!(
+            Inputs::unpack(&[&[2, 0][..], &[1; 18]].concat()),
+            Err(UnpackError::Flags(0)),
+            "another form of what version 1 says"
+        );
         assert_eq!(Inputs::unpack(&[2, 2, 0]), Err(UnpackError::Length(3)));
         let mut bytes = [1; 19];
         bytes[18] = 9;

@@ -1,5 +1,7 @@
 //! Computing a stored outcome again, from its own event, inputs and rule set alone (law L9), by
-//! the same function that settlement calls (law L10).
+//! the same function that settlement calls (law L10); and its inputs compared with the history.
+
+mod as_stood;
 
 use chrono::{DateTime, Utc};
 use rust_decimal::Decimal;
@@ -10,6 +12,8 @@ use crate::period::{Period, Programme};
 use crate::rule_book::PlanVersion;
 use crate::sale::Sale;
 use crate::settle::{self, Line, Settlement};
+
+pub use self::as_stood::difference_from_history;
 
 /// A stored outcome with the event, inputs and lines that it consists of.
 #[derive(Clone, Debug)]

@@ -8,7 +8,7 @@ use crate::rule_set::RuleSet;
 use crate::sale::{Sale, SourceType};
 use crate::settle::SEMANTICS_VERSION;
 
-fn visit(id: u128) -> Visit {
+pub(super) fn visit(id: u128) -> Visit {
     Visit {
         member_id: Uuid::from_u128(id),
         rank: Rank(0),
@@ -17,7 +17,7 @@ fn visit(id: u128) -> Visit {
     }
 }
 
-fn version() -> PlanVersion {
+pub(super) fn version() -> PlanVersion {
     let yaml = "plan: p\nversion: v\nvalid_from: 2023-01-01\nrules:\n  - id: base\n    component: base\n    \
                 calculation: {type: unilevel, levels: [{level: 1, percentage: '3'}, \
                 {level: 2, percentage: '1', career_points_percentage: '10'}, \
@@ -45,7 +45,7 @@ fn line(line: i16, member: u128, level: i16, amount: i64, points: i64) -> Stored
 }
 
 /// A sale of 199.90 that paid two levels; the third has nobody.
-fn outcome() -> StoredOutcome {
+pub(super) fn outcome() -> StoredOutcome {
     StoredOutcome {
         sale: Sale {
             event_id: Uuid::from_u128(9),

@@ -9,6 +9,9 @@
 //! 3. [`write_lines`]: one COPY of the ledger lines of what was claimed (two round trips), or one
 //!    insert when they are few
 //!
+//! [`as_they_stood`] reads the same again, of settled sales and from the history alone, for
+//! `lineage verify`.
+//!
 //! With `begin` and the shared `history` lock, which go together, and `commit` that makes seven
 //! round trips, six for few lines of the ledger.
 
@@ -16,10 +19,12 @@ mod left_out;
 mod path;
 mod read;
 mod states;
+mod stood;
 mod write;
 
 pub use left_out::{LeftOut, left_out};
 pub use path::Walk;
 pub(crate) use read::stored_amount;
 pub use read::{Batch, Unsettled, read};
+pub use stood::{Sought, as_they_stood};
 pub use write::{LedgerLine, Outcome, claim, write_lines};

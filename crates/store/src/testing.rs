@@ -172,6 +172,20 @@ impl World {
         command
     }
 
+    /// Everything that is stored is as the rules and the history say: `lineage verify` says so.
+    ///
+    /// # Panics
+    ///
+    /// If anything was found.
+    pub async fn assert_proved(&self) {
+        let mut command = self.lineage();
+        command.arg("verify");
+        let output = tokio::task::spawn_blocking(move || command.output()).await;
+        let output = output.expect("it does not panic").expect("the binary is built");
+        let said = String::from_utf8_lossy(&output.stdout);
+        assert!(output.status.success(), "{said}");
+    }
+
     /// Waits until a query (one row, one boolean) is true.
     pub async fn wait_until(&self, what: &str, query: &'static str) {
         let begun = Instant::now();

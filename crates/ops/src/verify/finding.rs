@@ -16,6 +16,8 @@ pub(crate) enum Check {
     Guards,
     /// Every outcome, computed again.
     Outcomes,
+    /// The inputs of every such outcome, against the history of then.
+    Inputs,
     /// Changes of history behind settled sales.
     ChangesBehindSales,
     /// Ledger lines that no outcome accounts for.
@@ -36,6 +38,7 @@ impl Check {
         match self {
             Self::Guards => "append-only tables, refusing changes",
             Self::Outcomes => "outcomes, computed again",
+            Self::Inputs => "their inputs, as the history says",
             Self::ChangesBehindSales => "changes of history, none behind a sale",
             Self::LedgerLines => "ledger lines, each of an outcome",
             Self::OutcomesWithoutEvent => "outcomes, each of an event",

@@ -1,4 +1,4 @@
-//! Computing outcomes again, on all cores.
+//! Computing outcomes again, on all cores, and comparing their inputs with the history of then.
 //!
 //! The ids of events are cut into [`RANGES`] ranges by their first byte: they are digests themselves,
 //! so the ranges are of about one size. Jobs take one range after the other, each over a connection of
@@ -17,18 +17,21 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::Context as _;
 use domain::calendar;
+use domain::ladder::Ladder;
 use domain::period::Programme;
 use domain::recompute;
-use domain::rule_book::RuleBook;
+use domain::rule_book::{PlanVersion, RuleBook};
+use domain::rule_set::Reads;
 use indicatif::ProgressBar;
 use store::audit::{self, Month, Snapshot, StoredOutcome};
+use store::settling::{self, Sought, Walk};
 use store::{PgConnection, PgPool, StoreError};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use uuid::Uuid;
 
 use super::digest::{self, RangeDigest};
-use super::finding::{Finding, Listing};
+use super::finding::{Check, Finding, Listing};
 use super::settled::SettledSales;
 
 /// Outcomes that are read at a time.
@@ -38,11 +41,15 @@ const RANGES: usize = 256;
 const ADVICE: &str = "do not pay it out before it is explained: see `lineage explain --event ID`, and \
     compare event, outcome and lines with a backup; they were written past the worker or changed \
     past the triggers";
+const INPUTS_ADVICE: &str = "do not pay it out before it is explained: whoever settled it made the \
+    inputs up, or the history was changed behind the sale; compare outcome and history with a backup \
+    and find out who can write as the worker, then see `lineage explain --event ID`";
 
 /// What every job needs.
 pub(super) struct Task {
     pub(super) snapshot: Snapshot,
     pub(super) calendar: Programme,
+    pub(super) ladder: Ladder,
     pub(super) book: RuleBook,
     pub(super) month: Option<Month>,
     /// The ids to verify, in their order; `None`: all.
@@ -66,6 +73,9 @@ impl Task {
 pub(super) struct Totals {
     pub(super) outcomes: u64,
     pub(super) lines: u64,
+    /// Outcomes whose inputs were compared with the history, and what was found by it.
+    pub(super) compared: u64,
+    pub(super) untrue: u64,
     pub(super) digest: String,
 }
 
@@ -73,7 +83,8 @@ pub(super) struct Totals {
 struct Part {
     outcomes: u64,
     lines: u64,
-    findings: Vec<Finding>,
+    compared: u64,
+    findings: Vec<(Check, Finding)>,
     listing: Listing,
     digest: RangeDigest,
 }
@@ -106,7 +117,7 @@ pub(super) async fn check(
     pool: &PgPool,
     jobs: u16,
     task: &Arc<Task>,
-    found: &mut impl FnMut(Finding) -> anyhow::Result<()>,
+    found: &mut impl FnMut(Check, Finding) -> anyhow::Result<()>,
 ) -> anyhow::Result<Totals> {
     let turns = Arc::new(Turns::default());
     let (sender, mut parts) = mpsc::unbounded_channel();
@@ -133,10 +144,15 @@ pub(super) async fn check(
         while let Some(part) = early.remove(&digests.len()) {
             totals.outcomes += part.outcomes;
             totals.lines += part.lines;
+            totals.compared += part.compared;
+            let untrue = part.findings.iter().filter(|(check, _)| *check == Check::Inputs);
+            totals.untrue += untrue.count() as u64;
             let rest = part.listing.rest("events of the same range", ADVICE);
+            let rest = rest.map(|rest| (Check::Outcomes, rest));
             digests.push(part.digest.finish());
             if told.is_ok() {
-                told = part.findings.into_iter().chain(rest).try_for_each(&mut *found);
+                let mut all = part.findings.into_iter().chain(rest);
+                told = all.try_for_each(|(check, finding)| found(check, finding));
             }
         }
         if told.is_err() {
@@ -182,35 +198,51 @@ async fn check_range(
     let mut part = Part {
         outcomes: 0,
         lines: 0,
+        compared: 0,
         findings: Vec::new(),
         listing: Listing::default(),
         digest: RangeDigest::new(),
     };
-    let mut page = pages.next(conn).await?;
+    let mut page = pages.next(conn, &task.book).await?;
     while !page.is_empty() && !turns.stop.load(Ordering::Relaxed) {
-        let task = Arc::clone(task);
-        let computing = tokio::task::spawn_blocking(move || compute(&task, &page, part));
-        let (next, computed) = tokio::join!(pages.next(conn), computing);
+        let computing = {
+            let task = Arc::clone(task);
+            tokio::task::spawn_blocking(move || compute(&task, &page, part))
+        };
+        let (next, computed) = tokio::join!(pages.next(conn, &task.book), computing);
         (page, part) = (next?, computed.context("a computation panicked")?);
     }
     Ok(part)
 }
 
 /// Computes a page again.
-fn compute(task: &Task, page: &[StoredOutcome], mut part: Part) -> Part {
-    for outcome in page {
+fn compute(task: &Task, page: &[Settled], mut part: Part) -> Part {
+    for settled in page {
+        let outcome = &settled.outcome;
         part.outcomes += 1;
         part.lines += outcome.lines.len() as u64;
+        part.compared += u64::from(settled.stood.is_some());
         part.digest.add(outcome);
-        for problem in problems(outcome, &task.book, &task.calendar) {
+        let id = outcome.sale.event_id;
+        let mut note = |check, problem, advice| {
             if part.listing.has_room() {
-                let id = outcome.sale.event_id.to_string();
-                part.findings.push(Finding { about: "event", id, problem, advice: ADVICE });
+                let finding = Finding { about: "event", id: id.to_string(), problem, advice };
+                part.findings.push((check, finding));
             }
+        };
+        let version = task.book.version(outcome.plan_number);
+        for problem in problems(outcome, version, task) {
+            note(Check::Outcomes, problem, ADVICE);
+        }
+        let stood = version.zip(settled.stood.as_ref());
+        if let Some(problem) =
+            stood.and_then(|(version, walk)| untrue(outcome, version, walk, task))
+        {
+            note(Check::Inputs, problem, INPUTS_ADVICE);
         }
     }
     let mut settled = task.settled.lock().unwrap_or_else(PoisonError::into_inner);
-    for outcome in page {
+    for Settled { outcome, .. } in page {
         settled.add(outcome);
     }
     drop(settled);
@@ -218,15 +250,42 @@ fn compute(task: &Task, page: &[StoredOutcome], mut part: Part) -> Part {
     part
 }
 
-fn problems(outcome: &StoredOutcome, book: &RuleBook, programme: &Programme) -> Vec<String> {
+/// Says what is untrue about the inputs, by the history alone.
+fn untrue(
+    outcome: &StoredOutcome,
+    version: &PlanVersion,
+    stood: &Walk,
+    task: &Task,
+) -> Option<String> {
+    let names = (&task.calendar, &task.ladder);
+    match stood {
+        Walk::Found(stood) => recompute::difference_from_history(outcome, version, stood, names),
+        Walk::NotEnrolled => {
+            let settled_for = outcome.inputs.as_ref().map_or_else(
+                |_| "somebody".to_owned(),
+                |inputs| format!("member {}", inputs.seller.member_id),
+            );
+            Some(format!(
+                "its stored inputs begin with {settled_for}, but nobody is enrolled under the id that \
+                 the event credits"
+            ))
+        }
+        Walk::Damaged(damage) => {
+            Some(format!("its inputs cannot be compared with what held then: {damage}"))
+        }
+    }
+}
+
+fn problems(outcome: &StoredOutcome, version: Option<&PlanVersion>, task: &Task) -> Vec<String> {
+    let programme = &task.calendar;
     let number = outcome.plan_number;
-    let Some(version) = book.version(number) else {
+    let Some(version) = version else {
         return vec![format!("its plan version number {number} does not exist")];
     };
     let mut problems = recompute::differences(outcome, version, programme);
     // Applying refuses whatever would reprice settled sales, so this holds for ever (law L8).
     let sale = &outcome.sale;
-    let in_force = book.version_at(sale.source_type, sale.as_of).map(|version| version.number);
+    let in_force = task.book.version_at(sale.source_type, sale.as_of).map(|version| version.number);
     if in_force != Some(number) {
         let in_force = in_force.map_or_else(|| "none".to_owned(), |number| number.to_string());
         problems.push(format!(
@@ -235,6 +294,38 @@ fn problems(outcome: &StoredOutcome, book: &RuleBook, programme: &Programme) -> 
         ));
     }
     problems
+}
+
+/// An outcome, with seller and upline as they stood by the history; `None`: its plan version does
+/// not exist, so nobody knows what was read.
+struct Settled {
+    outcome: StoredOutcome,
+    stood: Option<Walk>,
+}
+
+/// Reads what the history says of a page of outcomes.
+async fn with_history(
+    conn: &mut PgConnection,
+    book: &RuleBook,
+    page: Vec<StoredOutcome>,
+) -> Result<Vec<Settled>, StoreError> {
+    let sought: Vec<Option<Sought>> = page.iter().map(|outcome| sought(outcome, book)).collect();
+    let known: Vec<Sought> = sought.iter().flatten().copied().collect();
+    let mut walks = settling::as_they_stood(conn, &known).await?.into_iter();
+    let settled = page
+        .into_iter()
+        .zip(sought)
+        .map(|(outcome, sought)| Settled { outcome, stood: sought.and_then(|_| walks.next()) });
+    Ok(settled.collect())
+}
+
+/// As much as the rules read, and as much as is stored: that must be true too.
+fn sought(outcome: &StoredOutcome, book: &RuleBook) -> Option<Sought> {
+    let reads = book.version(outcome.plan_number)?.rule_set.reads();
+    let stored = outcome.inputs.as_ref().map_or(0, |inputs| inputs.upline.len());
+    let depth = reads.depth.max(u16::try_from(stored).unwrap_or(u16::MAX));
+    let (event_id, as_of) = (outcome.sale.event_id, outcome.sale.as_of);
+    Some(Sought { event_id, as_of, reads: Reads { depth, ..reads } })
 }
 
 /// The outcomes of a range, page by page.
@@ -259,7 +350,11 @@ impl Pages {
     }
 
     /// The next page; empty after the last one.
-    async fn next(&mut self, conn: &mut PgConnection) -> Result<Vec<StoredOutcome>, StoreError> {
+    async fn next(
+        &mut self,
+        conn: &mut PgConnection,
+        book: &RuleBook,
+    ) -> Result<Vec<Settled>, StoreError> {
         loop {
             let ids = match self {
                 Self::Between { from: None, .. } => return Ok(Vec::new()),
@@ -278,7 +373,7 @@ impl Pages {
             // An outcome whose event is gone has nothing to be computed from; that is another
             // check's finding. A page of nothing else is not the end.
             if !page.is_empty() {
-                return Ok(page);
+                return with_history(conn, book, page).await;
             }
         }
     }

@@ -8,6 +8,7 @@ mod explaining;
 mod forging;
 mod importing;
 mod keys;
+mod made_up_inputs;
 mod moving;
 mod network;
 mod proving;

@@ -66,10 +66,12 @@ impl States {
             })
             .collect();
         if !changed_since.is_empty() {
-            states.read_past(conn, changed_since).await?;
+            states.past = past_states(conn, changed_since).await?;
         }
         if reads.joined_at {
-            states.read_joined_at(conn).await?;
+            let ids: Vec<Uuid> =
+                states.present.iter().map(|present| present.visit.member_id).collect();
+            states.joined_at = joining_moments(conn, &ids).await?;
         }
         Ok(states)
     }
@@ -126,54 +128,6 @@ impl States {
         Ok(())
     }
 
-    async fn read_past(
-        &mut self,
-        conn: &mut PgConnection,
-        wanted: Vec<(Uuid, DateTime<Utc>)>,
-    ) -> Result<(), StoreError> {
-        let (ids, moments): (Vec<Uuid>, Vec<DateTime<Utc>>) = wanted.into_iter().unzip();
-        let rows = sqlx::query!(
-            r#"
-            select wanted.member_id as "member_id!", wanted.as_of as "as_of!",
-                   h.rank, h.status::text as "status!"
-              from unnest($1::uuid[], $2::timestamptz[]) as wanted (member_id, as_of)
-             cross join lateral (
-                   select rank, status from member_states
-                    where member_id = wanted.member_id and effective_at <= wanted.as_of
-                    order by effective_at desc limit 1) h
-            "#,
-            &ids,
-            &moments,
-        )
-        .fetch_all(conn)
-        .await?;
-        for row in rows {
-            let was = visit(row.member_id, row.rank, &row.status)?;
-            self.past.insert((row.member_id, row.as_of), was);
-        }
-        Ok(())
-    }
-
-    /// Reads when everybody joined: a statement of its own, because it is not in the index that
-    /// answers the rest.
-    async fn read_joined_at(&mut self, conn: &mut PgConnection) -> Result<(), StoreError> {
-        let ids: Vec<Uuid> = self.present.iter().map(|present| present.visit.member_id).collect();
-        let found = sqlx::query!(
-            r#"
-            select coalesce(array_agg(m.id), '{}') as "ids!",
-                   coalesce(array_agg(m.joined_at), '{}') as "moments!"
-              from unnest($1::uuid[]) as wanted (id)
-             cross join lateral (
-                   select id, joined_at from members where id = wanted.id offset 0) m
-            "#,
-            &ids,
-        )
-        .fetch_one(conn)
-        .await?;
-        self.joined_at = found.ids.into_iter().zip(found.moments).collect();
-        Ok(())
-    }
-
     /// Everybody on the way as they stood, with the split of the sponsor, if they share anything.
     pub(super) fn walk(&self, path: &Path, split: Option<RewardSplit>) -> Walk {
         let Some(seller_id) = path.seller_id else { return Walk::NotEnrolled };
@@ -203,6 +157,59 @@ impl States {
         let place = self.present.binary_search_by_key(&id, |known| known.visit.member_id).ok()?;
         self.present.get(place).copied()
     }
+}
+
+/// Status and rank of members as of moments, by the history alone. Who has no history is left out.
+pub(super) async fn past_states(
+    conn: &mut PgConnection,
+    wanted: impl IntoIterator<Item = (Uuid, DateTime<Utc>)>,
+) -> Result<HashMap<(Uuid, DateTime<Utc>), Visit>, StoreError> {
+    let (ids, moments): (Vec<Uuid>, Vec<DateTime<Utc>>) = wanted.into_iter().unzip();
+    // One row of arrays, as of the present.
+    let found = sqlx::query!(
+        r#"
+        select coalesce(array_agg(wanted.member_id), '{}') as "ids!",
+               coalesce(array_agg(wanted.as_of), '{}') as "moments!",
+               coalesce(array_agg(h.rank), '{}') as "ranks!",
+               coalesce(array_agg(h.status::text), '{}') as "statuses!"
+          from unnest($1::uuid[], $2::timestamptz[]) as wanted (member_id, as_of)
+         cross join lateral (
+               select rank, status from member_states
+                where member_id = wanted.member_id and effective_at <= wanted.as_of
+                order by effective_at desc limit 1) h
+        "#,
+        &ids,
+        &moments,
+    )
+    .fetch_one(conn)
+    .await?;
+    let mut states = HashMap::with_capacity(found.ids.len());
+    for (place, id) in found.ids.iter().enumerate() {
+        let was = visit(*id, found.ranks[place], &found.statuses[place])?;
+        states.insert((*id, found.moments[place]), was);
+    }
+    Ok(states)
+}
+
+/// When members joined: a statement of its own, because it is not in the index that answers the
+/// rest.
+pub(super) async fn joining_moments(
+    conn: &mut PgConnection,
+    ids: &[Uuid],
+) -> Result<HashMap<Uuid, DateTime<Utc>>, StoreError> {
+    let found = sqlx::query!(
+        r#"
+        select coalesce(array_agg(m.id), '{}') as "ids!",
+               coalesce(array_agg(m.joined_at), '{}') as "moments!"
+          from unnest($1::uuid[]) as wanted (id)
+         cross join lateral (
+               select id, joined_at from members where id = wanted.id offset 0) m
+        "#,
+        ids,
+    )
+    .fetch_one(conn)
+    .await?;
+    Ok(found.ids.into_iter().zip(found.moments).collect())
 }
 
 fn visit(id: Uuid, rank: i16, status: &str) -> Result<Visit, StoreError> {

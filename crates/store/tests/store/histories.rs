@@ -18,7 +18,7 @@ use store::changes::{self, Order};
 use store::database::Role;
 use store::enrolment::{self, NewMember};
 use store::events::{self, Details, Facts, NewEvent};
-use store::settling::{self, Outcome, Walk};
+use store::settling::{self, Outcome, Sought, Walk};
 use store::testing::World;
 use store::tree::{self, Place};
 use store::{PgConnection, PgPool, explaining, reward_splits, tree_audit};
@@ -324,6 +324,7 @@ impl<'a> History<'a> {
             let by_history = explaining::inputs_as_of(&mut conn, id(*seller), *at, READS).await;
             assert_eq!(by_history.unwrap(), *settled_by, "other worlds are read like this one");
         }
+        self.check_as_they_stood(&mut conn).await;
         let moments = [None, Some(BEGINNING_OF_TIME), Some(minute(20)), Some(minute(45))];
         for as_of in moments {
             for member in 0..self.model.len() {
@@ -337,6 +338,22 @@ impl<'a> History<'a> {
         assert_eq!(tree_audit::disagreements(&mut conn, 10).await.unwrap(), []);
         assert_eq!(tree_audit::misreplaced(&mut conn, 10).await.unwrap(), []);
         assert_eq!(tree_audit::past_circles(&mut conn, 10).await.unwrap(), []);
+    }
+
+    /// The history alone, for all sales at once, says what each settlement saw.
+    async fn check_as_they_stood(&self, conn: &mut PgConnection) {
+        let sought = self.sales.iter().enumerate().map(|(number, (_, at, _))| Sought {
+            event_id: sale_id(number),
+            as_of: *at,
+            reads: READS,
+        });
+        let sought: Vec<Sought> = sought.collect();
+        let stood = settling::as_they_stood(conn, &sought).await.unwrap();
+        assert_eq!(stood.len(), self.sales.len());
+        for (walk, (_, at, settled_by)) in stood.iter().zip(&self.sales) {
+            let Walk::Found(inputs) = walk else { panic!("{walk:?}") };
+            assert_eq!(Some(inputs), settled_by.as_ref(), "a sale at {at}");
+        }
     }
 
     /// Every question about a member has the model's answer.

@@ -162,5 +162,6 @@ async fn l5_every_calculation_pays_in_batches_what_it_pays_one_by_one() {
             assert_eq!(breakage, settlement.breakage.to_string());
             assert_eq!(Inputs::unpack(&packed).unwrap(), inputs);
         }
+        world.assert_proved().await;
     }
 }

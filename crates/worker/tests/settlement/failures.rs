@@ -68,6 +68,7 @@ async fn a_sale_by_an_external_id_is_settled_once_somebody_has_it() {
                   where position = 0";
     let seller: Uuid = sqlx::query_scalar(seller).fetch_one(&world.owner).await.unwrap();
     assert_eq!(seller, member.id);
+    world.assert_proved().await;
 }
 
 /// A plan that is applied later settles the sales that waited for it, dead ones too.

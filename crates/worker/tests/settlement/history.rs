@@ -94,6 +94,7 @@ async fn l8_a_sale_pays_the_upline_of_its_own_moment() {
     assert_eq!(paid("moved"), [ten(new)]);
     assert_eq!(paid("after"), [ten(new)]);
     assert_every_sale_saw_its_moment(&world, 2).await;
+    world.assert_proved().await;
 }
 
 /// A sale dated four minutes ahead counts now: it must not see the rules of its future.
@@ -211,6 +212,7 @@ async fn l8_changes_race_with_the_settlement_of_their_sales() {
                   where money_to_self is not null";
     assert!(count(&world, shared).await > 0, "no sale met a split");
     world.assert_tree_is_sound().await;
+    world.assert_proved().await;
 }
 
 const SALES_OF_A_ROUND: i64 = 10;
