@@ -4,6 +4,7 @@ mod changes;
 
 use std::process::ExitCode;
 
+use clap::builder::{StringValueParser, TypedValueParser as _};
 use clap::{Subcommand, ValueEnum};
 use serde_json::json;
 use store::keys::rotation;
@@ -63,7 +64,7 @@ pub(crate) enum Command {
         lineage keys rotate 4f0c2a9be1d3 --drop newest   # the new key was lost: make another")]
     Rotate {
         /// The key's id, as `lineage keys list` shows it
-        #[arg(value_parser = id)]
+        #[arg(value_parser = StringValueParser::new().map(id))]
         id: String,
 
         /// For how many hours the secret in use goes on working; 0: all older ones end at once
@@ -94,7 +95,7 @@ pub(crate) enum Command {
         lineage keys signing-secret 4f0c2a9be1d3 --remove")]
     SigningSecret {
         /// The key's id, as `lineage keys list` shows it
-        #[arg(value_parser = id)]
+        #[arg(value_parser = StringValueParser::new().map(id))]
         id: String,
 
         /// Make another secret beside the present one
@@ -116,7 +117,7 @@ pub(crate) enum Command {
     #[command(after_help = "Example:\n  lineage keys revoke 4f0c2a9be1d3")]
     Revoke {
         /// The key's id, as `lineage keys list` shows it
-        #[arg(value_parser = id)]
+        #[arg(value_parser = StringValueParser::new().map(id))]
         id: String,
 
         #[command(flatten)]
@@ -159,9 +160,9 @@ impl From<DropArg> for rotation::Drop {
 pub(crate) struct Scopes(Vec<Scope>);
 
 /// A key's id. Of a whole key only that part is taken: what is recorded and said must hold no secret.
-fn id(word: &str) -> Result<String, std::convert::Infallible> {
-    let whole_key = word.strip_prefix("lk_").and_then(|rest| rest.split('_').next());
-    Ok(whole_key.unwrap_or(word).to_owned())
+fn id(word: String) -> String {
+    let of_key = word.strip_prefix("lk_").and_then(|rest| rest.split('_').next());
+    of_key.map_or_else(|| word.clone(), str::to_owned)
 }
 
 fn scopes(word: &str) -> Result<Scopes, String> {

@@ -188,7 +188,8 @@ pub async fn counts(conn: &mut PgConnection) -> Result<FailureCounts, StoreError
         select count(*) filter (where state = 'retrying') as "retrying!",
                count(*) filter (where state = 'dead') as "dead!",
                min(first_failed_at) filter (where state = 'retrying') as oldest_retrying
-          from event_failures
+          from event_failures f
+         where not exists (select from commission_outcomes o where o.event_id = f.event_id)
         "#
     )
     .fetch_one(conn)

@@ -26,6 +26,8 @@ pub(crate) enum Check {
     OutcomesWithoutEvent,
     /// The lines of sales.
     SaleLines,
+    /// Events, settled or not.
+    Events,
     /// Members, and the closure.
     Tree,
     /// History, and the record of changes.
@@ -43,6 +45,7 @@ impl Check {
             Self::LedgerLines => "ledger lines, each of an outcome",
             Self::OutcomesWithoutEvent => "outcomes, each of an event",
             Self::SaleLines => "sales with lines, summed up",
+            Self::Events => "events, no sale twice, none removed",
             Self::Tree => "members, in tree and closure",
             Self::History => "history, against its record",
         }

@@ -11,6 +11,9 @@ use super::{Tally, unsigned};
 const STRAY_ADVICE: &str = "do not pay it out: nothing says what it is for; compare with a backup, and \
     find out who could write to the ledger";
 
+const TWICE_ADVICE: &str = "do not pay it out twice: only one of them has the id that its source and \
+    external id make; find out who could write events past ingest";
+
 /// What whole tables showed.
 pub(super) struct Looked {
     orphans: Orphans,
@@ -74,6 +77,23 @@ impl Looked {
             drop(found);
             report.note(check, Some(unsigned(rows)), tally.take());
         }
+        let kinds = [
+            (
+                orphans.recorded_twice,
+                "is a sale that is recorded under another id, too",
+                TWICE_ADVICE,
+            ),
+            (
+                orphans.failures_without_event,
+                "could not be settled and is not recorded",
+                COMPARE_WITH_BACKUP,
+            ),
+        ];
+        for (ids, problem, advice) in kinds {
+            let mut found = tally.of(Check::Events);
+            ids.into_iter().try_for_each(|id| found(about(id, problem, advice)))?;
+        }
+        report.note(Check::Events, Some(unsigned(scanned.events)), tally.take());
         Ok(())
     }
 }

@@ -180,10 +180,15 @@ fn verdict(report: &Report) -> String {
     match sample {
         Some(Sample { of, seed, .. }) => format!(
             "Proved of a sample: {} of {of} outcome(s) {}, drawn by seed {seed}, are as the rules\n\
-             say. The others were not computed again.",
+             say. Any others were not computed again.",
             report.outcomes,
             period.as_ref().map_or_else(|| "in all".to_owned(), |_| whole),
         ),
+        None if period.is_some() && report.outcomes == 0 => {
+            format!(
+                "Nothing was settled {whole}: there is nothing to prove, and nothing was found."
+            )
+        }
         None if period.is_some() => format!("Proved: everything {whole} is as the rules say."),
         None => "Proved: everything is as the rules say.".to_owned(),
     }

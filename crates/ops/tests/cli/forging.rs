@@ -9,16 +9,20 @@ use store::testing::World;
 
 use crate::proving::{lineage, settled_world};
 
-/// Writes as the worker and no more.
-async fn forge(world: &World, statement: &str) -> u64 {
-    let worker = world.pool_as(Role::Worker);
-    sqlx::query(AssertSqlSafe(statement.to_owned())).execute(&worker).await.unwrap().rows_affected()
+/// Writes as a role and no more.
+async fn forge(world: &World, role: Role, statement: &str) -> u64 {
+    let pool = world.pool_as(role);
+    sqlx::query(AssertSqlSafe(statement.to_owned())).execute(&pool).await.unwrap().rows_affected()
 }
 
 async fn is_found(statement: &str, problem: &str) {
+    is_found_of(Role::Worker, statement, problem).await;
+}
+
+async fn is_found_of(role: Role, statement: &str, problem: &str) {
     let world = settled_world().await;
     assert!(lineage(&world, &["verify"]).await.0, "whole before: {statement}");
-    assert_eq!(forge(&world, statement).await, 1, "{statement}");
+    assert_eq!(forge(&world, role, statement).await, 1, "{statement}");
     let (proved, said) = lineage(&world, &["verify"]).await;
     assert!(!proved && said.contains(problem), "not found: {statement}\n{said}");
 }
@@ -46,6 +50,23 @@ async fn an_outcome_of_a_sale_that_is_not_recorded_is_found() {
         inputs) select gen_random_uuid(), plan_id, semantics, 0, 0, inputs \
         from commission_outcomes limit 1";
     is_found(outcome, "has an outcome but is not recorded").await;
+}
+
+/// Ingest makes an event's id of its names; who writes past ingest may not.
+#[tokio::test]
+async fn a_sale_under_another_id_is_found() {
+    let event = "insert into events (id, member_id, occurred_at, recorded_at, earned_period, \
+        event_type, source_type, currency, source, external_id, amount, volume) \
+        select gen_random_uuid(), member_id, occurred_at, recorded_at, earned_period, event_type, \
+        source_type, currency, source, external_id, amount, volume from events limit 1";
+    is_found_of(Role::Ingest, event, "recorded under another id, too").await;
+}
+
+#[tokio::test]
+async fn a_failure_of_an_event_that_is_gone_is_found() {
+    let failure = "insert into event_failures (event_id, state, cause, attempts, last_error) \
+        values (gen_random_uuid(), 'dead', 'no_plan', 4, 'x')";
+    is_found(failure, "could not be settled and is not recorded").await;
 }
 
 /// The claim is the first outcome: there is no second one to be written over it.

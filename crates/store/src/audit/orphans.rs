@@ -21,6 +21,10 @@ pub struct Orphans {
     /// Sales with more or fewer lines than they were recorded with, or with lines that sum up to
     /// something else, and lines without a sale.
     pub sale_lines_miscounted: Vec<Uuid>,
+    /// Events whose source and external id are those of another event, too: the same sale twice.
+    pub recorded_twice: Vec<Uuid>,
+    /// Failed attempts at events that are not recorded: an event was removed.
+    pub failures_without_event: Vec<Uuid>,
 }
 
 /// Looks for rows that nothing accounts for, in all or among what belongs to a month.
@@ -65,7 +69,43 @@ pub async fn orphans(
         lines_off_months,
         outcomes_without_event: outcomes_without_event(conn, month, limit).await?,
         sale_lines_miscounted: sale_lines_miscounted(conn, month, limit).await?,
+        recorded_twice: recorded_twice(conn, month, limit).await?,
+        failures_without_event: failures_without_event(conn, limit).await?,
     })
+}
+
+/// Only the id of an event is unique, and it is made of source and external id by whoever records
+/// it; so a row that was written past ingest can name a sale that is there already.
+async fn recorded_twice(
+    conn: &mut PgConnection,
+    month: Option<Month>,
+    limit: i64,
+) -> Result<Vec<Uuid>, StoreError> {
+    let ids = sqlx::query_scalar!(
+        "select e.id
+           from (select source, external_id from events
+                  group by source, external_id having count(*) > 1) twice
+           join events e using (source, external_id)
+          where $2::date is null or e.earned_period = $2
+          order by e.id limit $1",
+        limit,
+        month.map(|month| month.first_day),
+    );
+    Ok(ids.fetch_all(conn).await?)
+}
+
+/// Few rows, of whatever month.
+async fn failures_without_event(
+    conn: &mut PgConnection,
+    limit: i64,
+) -> Result<Vec<Uuid>, StoreError> {
+    let ids = sqlx::query_scalar!(
+        "select f.event_id from event_failures f
+          where not exists (select from events e where e.id = f.event_id)
+          order by f.event_id limit $1",
+        limit,
+    );
+    Ok(ids.fetch_all(conn).await?)
 }
 
 async fn lines_of_other_months(
@@ -151,6 +191,8 @@ pub struct Scanned {
     pub outcomes: i64,
     /// Sales with lines of their own.
     pub sales_with_lines: i64,
+    /// Events, settled or not.
+    pub events: i64,
 }
 
 /// Counts what [`orphans`] looks at.
@@ -163,12 +205,19 @@ pub async fn scanned(conn: &mut PgConnection, month: Option<Month>) -> Result<Sc
                  as "ledger_lines!",
                (select count(*) from events
                  where line_count <> 0 and ($1::date is null or earned_period = $1))
-                 as "sales_with_lines!"
+                 as "sales_with_lines!",
+               (select count(*) from events where $1::date is null or earned_period = $1)
+                 as "events!"
         "#,
         first_day,
     )
     .fetch_one(&mut *conn)
     .await?;
     let outcomes = super::count(conn, month).await?;
-    Ok(Scanned { ledger_lines: row.ledger_lines, outcomes, sales_with_lines: row.sales_with_lines })
+    Ok(Scanned {
+        ledger_lines: row.ledger_lines,
+        outcomes,
+        sales_with_lines: row.sales_with_lines,
+        events: row.events,
+    })
 }
