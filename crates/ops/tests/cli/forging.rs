@@ -81,6 +81,6 @@ async fn a_settled_sale_has_no_second_outcome() {
     let replaced = format!("{again} on conflict (event_id) do update set breakage = 1");
     let refused = sqlx::query(AssertSqlSafe(replaced)).execute(&worker).await.unwrap_err();
     assert_eq!(StoreError::from(refused).sqlstate().as_deref(), Some("42501"));
-    assert_eq!(forge(&world, &format!("{again} on conflict do nothing")).await, 0);
+    assert_eq!(forge(&world, Role::Worker, &format!("{again} on conflict do nothing")).await, 0);
     assert!(lineage(&world, &["verify"]).await.0);
 }
