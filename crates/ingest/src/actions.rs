@@ -26,7 +26,7 @@ use crate::auth::Caller;
 use crate::post_events::unreadable;
 use crate::problem::{Problem, Said};
 
-/// Requests that lack a scope and are recorded, of one key in one [`WINDOW`]. Whatever else the key
+/// Requests that a known key is refused at the door and that are recorded, of one key in one [`WINDOW`]. Whatever else the key
 /// is refused is only counted: a key must not fill the table at the speed of its requests.
 const REFUSALS_MAX: u32 = 60;
 /// How long such refusals are counted together.
@@ -168,7 +168,10 @@ pub(crate) async fn operators(
         audit.end(&app.pool, status, &said).await;
         response
     });
-    let lost = |_| Problem::unavailable("the request failed; try again").into_response();
+    let lost = |_| {
+        Problem::in_doubt("the request failed; it is not known whether anything was changed: ask")
+            .into_response()
+    };
     answered.await.unwrap_or_else(lost)
 }
 
@@ -201,28 +204,42 @@ impl Refusals {
 /// Puts on record that a known key lacks the scope of a route that changes something, or of an
 /// operator's. Other questions are nobody's action.
 pub(crate) async fn lacks_scope(app: &App, caller: &Caller, scope: Scope, request: Request) {
-    let method = request.method().clone();
-    let is_question = method.is_safe() && scope != Scope::Admin;
-    if is_question || !app.refusals.is_recorded(&caller.key_id, Instant::now()) {
+    if request.method().is_safe() && scope != Scope::Admin {
         return;
     }
-    let (mut parts, body) = request.into_parts();
+    // The body is not waited for: who is refused anyway could let it drip.
+    let (parts, _) = request.into_parts();
+    let why = format!("the key lacks the scope {}", scope.name());
+    turned_away(app, caller, parts, &why).await;
+}
+
+/// Puts on record that the signature of a known key's request does not count, or counted before.
+pub(crate) async fn is_unsigned(app: &App, caller: &Caller, parts: Parts, why: &str) {
+    turned_away(app, caller, parts, &format!("the signature is not accepted: {why}")).await;
+}
+
+/// Puts on record that a known key's request was refused at the door, within the key's bound.
+/// The digest is of method, path and query as they came, with a space between the first two: nobody
+/// has judged the body, or even read it.
+async fn turned_away(app: &App, caller: &Caller, mut parts: Parts, why: &str) {
+    if !app.refusals.is_recorded(&caller.key_id, Instant::now()) {
+        return;
+    }
     let route = parts.extensions.get::<axum::extract::MatchedPath>();
-    let route = route.map_or("", |route| route.as_str()).to_owned();
-    let arriving = Request::from_parts(parts.clone(), body);
-    // A body that does not arrive changes nothing: it is refused for its key.
-    let body = Bytes::from_request(arriving, &()).await.unwrap_or_default();
+    let route = route.map_or("", |route| route.as_str());
+    let refused = format!("{} {route}", parts.method);
+    let asked = parts.uri.path_and_query().map_or("", |asked| asked.as_str());
+    let arguments = actions::digest_of(format!("{} {asked}", parts.method).as_bytes());
     let named = subject(&mut parts).await.map(|named| format!(", on {named}")).unwrap_or_default();
-    let detail = format!("the key lacks the scope {}{named}", scope.name());
+    let detail = format!("{why}{named}");
     let (app, actor) = (app.clone(), format!("key:{}", caller.key_id));
     let recorded = tokio::spawn(async move {
-        let subject = format!("{method} {route}");
         let action = Action {
             actor: &actor,
             on_behalf_of: None,
             action: "request.refused",
-            subject: Some(&subject),
-            arguments: actions::digest_of(&body),
+            subject: Some(&refused),
+            arguments,
             result: ActionResult::Refused,
             detail: Some(&detail),
         };
@@ -231,7 +248,7 @@ pub(crate) async fn lacks_scope(app: &App, caller: &Caller, scope: Scope, reques
             actions::record(&mut conn, &action).await
         };
         if let Err(error) = recorded.await {
-            tracing::error!(%error, actor, subject, "a refused request is not on record");
+            tracing::error!(%error, actor, refused, "a refused request is not on record");
         }
     });
     // What went wrong is logged; a refusal is answered either way.

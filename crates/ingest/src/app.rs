@@ -10,12 +10,12 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, patch, post, put};
 use store::PgPool;
 use store::keys::Scope;
-use store::stream::Ringer;
 
 use crate::actions::{self, Refusals};
 use crate::auth::{self, Keys};
 use crate::bodies::{self, Bodies};
 use crate::group_commit;
+use crate::health::Servers;
 use crate::metrics::Metrics;
 use crate::problem::Problem;
 use crate::turns::Turns;
@@ -31,7 +31,7 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
 #[derive(Clone)]
 pub(crate) struct App {
     pub(crate) pool: PgPool,
-    pub(crate) ringer: Ringer,
+    pub(crate) servers: Servers,
     pub(crate) keys: Keys,
     pub(crate) refusals: Refusals,
     pub(crate) events: group_commit::Handle,
@@ -113,7 +113,7 @@ async fn limit_and_measure(State(app): State<App>, request: Request, next: Next)
     let timer = app.metrics.request_timer(&method, &route);
     let answer = tokio::time::timeout(ANSWER_TIMEOUT, next.run(request)).await;
     let response = answer.unwrap_or_else(|_| {
-        Problem::unavailable(
+        Problem::in_doubt(
             "no answer in time; it may have been done all the same. What names its id can be \
              repeated safely",
         )

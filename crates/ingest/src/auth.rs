@@ -15,7 +15,9 @@ use std::time::{Duration, Instant};
 
 use axum::body::{Body, Bytes};
 use axum::extract::{FromRequest as _, MatchedPath, Request, State};
+use axum::http::StatusCode;
 use axum::http::header::AUTHORIZATION;
+use axum::http::request::Parts;
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use secrecy::{ExposeSecret as _, SecretString};
@@ -27,7 +29,7 @@ use tokio::sync::Semaphore;
 use crate::actions;
 use crate::app::App;
 use crate::post_events::unreadable;
-use crate::problem::Problem;
+use crate::problem::{Problem, changed_nothing};
 use known::{Answer, Digest, Known, ValidKey};
 use rate::Rate;
 use replays::{Refused, Replays, Used};
@@ -161,14 +163,19 @@ pub(crate) async fn require(
     }
     let (mut request, used) = match signed(&app, &key, request).await {
         Ok(signed) => signed,
-        Err(problem) => return problem.into_response(),
+        Err(Unsigned { problem, refused }) => {
+            if let Some(parts) = refused {
+                actions::is_unsigned(&app, &caller, *parts, &problem.said()).await;
+            }
+            return problem.into_response();
+        }
     };
     request.extensions_mut().insert(caller);
     let response = next.run(request).await;
-    // A request that failed has changed nothing. One that is given up, which may have, never comes
-    // here: its id stays used.
+    // A request that is refused has changed nothing. One that fails in doubt may have, and so may
+    // one that is given up, which never comes here: their ids stay used.
     if let Some(used) = used
-        && !response.status().is_success()
+        && changed_nothing(&response)
     {
         app.keys.replays.put_back(&used);
     }
@@ -191,12 +198,19 @@ fn presented(request: &Request) -> Option<SecretString> {
     scheme.eq_ignore_ascii_case("bearer").then(|| SecretString::from(key.trim()))
 }
 
+/// Why a request that must be signed is not let pass.
+struct Unsigned {
+    problem: Problem,
+    /// What the record of operators' actions needs, where its signature is what is wrong with it.
+    refused: Option<Box<Parts>>,
+}
+
 /// The request, if it is signed or need not be; and what its id was used for.
 async fn signed(
     app: &App,
     key: &ValidKey,
     request: Request,
-) -> Result<(Request, Option<Used>), Problem> {
+) -> Result<(Request, Option<Used>), Unsigned> {
     if key.signing_secrets.is_empty() || request.method().is_safe() {
         return Ok((request, None));
     }
@@ -206,10 +220,19 @@ async fn signed(
     // Read by the same extractor, and so within the same limits, as handlers do it.
     let reading = Request::from_parts(parts.clone(), body);
     let body = Bytes::from_request(reading, &()).await;
-    let body = body.map_err(|rejection| unreadable(&rejection))?;
+    let body =
+        body.map_err(|rejection| Unsigned { problem: unreadable(&rejection), refused: None })?;
     let now = key.server_time(Instant::now());
-    let id = signature::check(&parts.headers, &body, &key.signing_secrets, now)
-        .map_err(Problem::unsigned)?;
-    let used = if idempotent { None } else { Some(app.keys.use_once(key, id)?) };
-    Ok((Request::from_parts(parts, Body::from(body)), used))
+    let checked = signature::check(&parts.headers, &body, &key.signing_secrets, now)
+        .map_err(Problem::unsigned)
+        .and_then(|id| if idempotent { Ok(None) } else { app.keys.use_once(key, id).map(Some) });
+    match checked {
+        Ok(used) => Ok((Request::from_parts(parts, Body::from(body)), used)),
+        Err(problem) => {
+            // That ids are used up is nobody's attempt. A sale is no operator's action.
+            let is_wrong = problem.status() != StatusCode::TOO_MANY_REQUESTS;
+            let refused = (is_wrong && !idempotent).then(|| Box::new(parts));
+            Err(Unsigned { problem, refused })
+        }
+    }
 }

@@ -2,7 +2,7 @@
 //! take to arrive.
 
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use axum::http::{HeaderMap, Method, Request, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use hyper::body::{Body as _, Frame, Incoming, SizeHint};
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, Sleep};
 
 use crate::app::{App, BODY_BYTES_MAX};
@@ -23,6 +23,10 @@ use crate::{group_commit, post_events};
 
 /// How long a request waits for other bodies to make room.
 const ROOM_WAIT: Duration = Duration::from_secs(1);
+/// Most bytes of room that a body takes before anything of it has arrived. What is announced costs
+/// the client nothing, so it must not cost the others much: the default's 2048 connections, each
+/// with a body that never comes, take half of the default's 32 MiB.
+const FIRST_ROOM: usize = 8 << 10;
 /// Bodies up to this length are read to the end though the request is refused: that costs less
 /// than a new connection, which closing this one would cost the client and us.
 const DISCARDED_MAX: usize = 256 << 10;
@@ -45,11 +49,29 @@ impl Bodies {
     pub(crate) fn new(mebibytes: u16, timeout: Duration) -> Self {
         Self { room: Arc::new(Semaphore::new(usize::from(mebibytes) << 20)), timeout }
     }
+
+    /// Room for so many bytes, when there is some.
+    fn ask(&self, bytes: usize) -> Asked {
+        let room = Arc::clone(&self.room).acquire_many_owned(permits(bytes));
+        Box::pin(async { tokio::time::timeout(ROOM_WAIT, room).await.ok()?.ok() })
+    }
+
+    /// Room for so many bytes, if there is some and nobody waits for it.
+    fn take(&self, bytes: usize) -> Option<OwnedSemaphorePermit> {
+        Arc::clone(&self.room).try_acquire_many_owned(permits(bytes)).ok()
+    }
 }
 
-/// Lets a request pass once there is room for its body, which stays taken until the answer is
-/// there; and gives the body a time by which it must be complete. A client that does not say how
-/// long its body is takes as much room as the longest one.
+fn permits(bytes: usize) -> u32 {
+    u32::try_from(bytes).unwrap_or(u32::MAX)
+}
+
+/// Waiting for room, not for ever: there may be none.
+type Asked = Pin<Box<dyn Future<Output = Option<OwnedSemaphorePermit>> + Send>>;
+
+/// Lets a request pass once there is a little room for its body; the rest is taken as its bytes
+/// arrive, and all of it stays taken until the answer is there. The body has a time by which it must
+/// be complete.
 pub(crate) async fn limit(State(app): State<App>, request: Request<Body>, next: Next) -> Response {
     if request.body().is_end_stream() {
         return next.run(request).await;
@@ -58,18 +80,44 @@ pub(crate) async fn limit(State(app): State<App>, request: Request<Body>, next: 
     if length > BODY_BYTES_MAX {
         return Problem::too_large(BODY_BYTES_MAX).into_response();
     }
-    let permits = u32::try_from(length).unwrap_or(u32::MAX);
-    let room = tokio::time::timeout(ROOM_WAIT, app.bodies.room.acquire_many(permits)).await;
-    let Ok(Ok(room)) = room else {
+    let first = length.min(FIRST_ROOM);
+    let Some(room) = app.bodies.ask(first).await else {
         app.metrics.shed(Shed::Memory);
-        let why = "too much is being read at this moment; nothing was accepted, try again";
-        return Problem::overloaded(why).into_response();
+        return no_room().into_response();
     };
+    let taken = Taken(Arc::new(Mutex::new(room)));
     let deadline = Instant::now() + app.bodies.timeout;
-    let timed = |body| Body::new(TimedBody { body, deadline, alarm: None });
+    let timed = |body| {
+        Body::new(TimedBody {
+            body,
+            deadline,
+            alarm: None,
+            bodies: app.bodies.clone(),
+            metrics: Arc::clone(&app.metrics),
+            taken: taken.clone(),
+            left: first,
+            waiting: None,
+        })
+    };
     let response = next.run(request.map(timed)).await;
-    drop(room);
+    // Handlers may keep the bytes for as long as they work.
+    drop(taken);
     response
+}
+
+/// What a client reads whose body finds no room.
+pub(crate) fn no_room() -> Problem {
+    Problem::overloaded("too much is being read at this moment; nothing was accepted, try again")
+}
+
+/// The room that a body takes, held by the body and by the request that it belongs to.
+#[derive(Clone)]
+struct Taken(Arc<Mutex<OwnedSemaphorePermit>>);
+
+impl Taken {
+    fn add(&self, more: OwnedSemaphorePermit) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).merge(more);
+    }
 }
 
 /// Refuses posts of events while too many wait: before routes, keys and bodies are looked at,
@@ -133,18 +181,48 @@ async fn discard(mut body: Incoming) {
     while next.as_mut().await {}
 }
 
-/// A body with a time by which it must be complete, however steadily it drips.
+/// A body with a time by which it must be complete, however steadily it drips; and one that takes
+/// room for each piece before it is handed on.
 struct TimedBody {
     body: Body,
     deadline: Instant,
     /// Set while the body makes us wait.
     alarm: Option<Pin<Box<Sleep>>>,
+    bodies: Bodies,
+    metrics: Arc<Metrics>,
+    taken: Taken,
+    /// Bytes of the room taken that nothing has arrived for.
+    left: usize,
+    /// A piece that has arrived and waits for room.
+    waiting: Option<(Bytes, Asked)>,
 }
 
 /// The body was not complete in time.
 #[derive(Debug, thiserror::Error)]
 #[error("the body did not arrive in time")]
 pub(crate) struct TooSlow;
+
+/// Other bodies made no room for the rest of this one.
+#[derive(Debug, thiserror::Error)]
+#[error("there is no room for the rest of the body")]
+pub(crate) struct NoRoom;
+
+impl TimedBody {
+    /// Takes room for a piece: at once, or by waiting for it.
+    fn make_room(&mut self, piece: Bytes) -> Option<Bytes> {
+        let more = piece.len().saturating_sub(self.left);
+        self.left = self.left.saturating_sub(piece.len());
+        if more == 0 {
+            return Some(piece);
+        }
+        let Some(room) = self.bodies.take(more) else {
+            self.waiting = Some((piece, self.bodies.ask(more)));
+            return None;
+        };
+        self.taken.add(room);
+        Some(piece)
+    }
+}
 
 impl hyper::body::Body for TimedBody {
     type Data = Bytes;
@@ -158,8 +236,29 @@ impl hyper::body::Body for TimedBody {
         if Instant::now() >= this.deadline {
             return Poll::Ready(Some(Err(TooSlow.into())));
         }
-        if let Poll::Ready(frame) = Pin::new(&mut this.body).poll_frame(cx) {
-            return Poll::Ready(frame.map(|frame| frame.map_err(Into::into)));
+        // A piece that has no room waits; the next one is not read before.
+        loop {
+            if let Some((_, asked)) = &mut this.waiting {
+                let room = ready!(asked.as_mut().poll(cx));
+                let piece = this.waiting.take().map(|(piece, _)| piece);
+                let Some(room) = room else {
+                    this.metrics.shed(Shed::Memory);
+                    return Poll::Ready(Some(Err(NoRoom.into())));
+                };
+                this.taken.add(room);
+                return Poll::Ready(piece.map(|piece| Ok(Frame::data(piece))));
+            }
+            let Poll::Ready(frame) = Pin::new(&mut this.body).poll_frame(cx) else { break };
+            match frame.map(|frame| frame.map(Frame::into_data)) {
+                Some(Ok(Ok(piece))) => {
+                    if let Some(piece) = this.make_room(piece) {
+                        return Poll::Ready(Some(Ok(Frame::data(piece))));
+                    }
+                }
+                Some(Ok(Err(other))) => return Poll::Ready(Some(Ok(other))),
+                Some(Err(error)) => return Poll::Ready(Some(Err(error.into()))),
+                None => return Poll::Ready(None),
+            }
         }
         let deadline = this.deadline;
         let alarm = this.alarm.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(deadline)));
@@ -168,7 +267,7 @@ impl hyper::body::Body for TimedBody {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
+        self.waiting.is_none() && self.body.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {

@@ -22,8 +22,9 @@ pub(crate) struct Limits {
     #[arg(long, env = "LINEAGE_INGEST_TRANSFER_TIMEOUT", default_value = "20", value_parser = seconds)]
     pub(crate) transfer_timeout: Duration,
 
-    /// MiB of bodies that are read or worked on at the same time; further ones wait for a second,
-    /// then are answered 503. At least as much as one body may have
+    /// MiB of bodies that are read or worked on at the same time, counted as their bytes arrive;
+    /// what finds no room waits for a second, then is answered 503. At least as much as one body may
+    /// have
     #[arg(long, env = "LINEAGE_INGEST_BODY_MEMORY", default_value_t = 32,
           value_parser = clap::value_parser!(u16).range(2..=4_096))]
     pub(crate) body_memory: u16,

@@ -46,6 +46,7 @@ use crate::backlog::Backlog;
 use crate::bodies::{Bodies, Gate};
 use crate::config::Config;
 use crate::group_commit::GroupCommit;
+use crate::health::Servers;
 use crate::metrics::Metrics;
 use crate::publisher::Publisher;
 use crate::recorder::Recorder;
@@ -108,8 +109,8 @@ async fn run(config: Config, committing: Handle) -> anyhow::Result<()> {
         bodies: Bodies::new(limits.body_memory, limits.transfer_timeout),
         turns: Turns::new(config.connections),
         metrics: Arc::clone(&metrics),
+        servers: Servers::new(pool.clone(), ringer),
         pool,
-        ringer,
     };
 
     let listener = TcpListener::bind(config.listen)

@@ -13,8 +13,7 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::app::{App, BODY_BYTES_MAX};
-use crate::bodies::QUEUE_FULL;
-use crate::bodies::TooSlow;
+use crate::bodies::{NoRoom, QUEUE_FULL, TooSlow, no_room};
 use crate::event_requests::{self, SaleRequest};
 use crate::metrics::Shed;
 use crate::problem::Problem;
@@ -123,16 +122,17 @@ async fn record(app: &App, body: Result<Bytes, BytesRejection>) -> Result<Record
 pub(crate) fn unreadable(rejection: &BytesRejection) -> Problem {
     match rejection.status() {
         StatusCode::PAYLOAD_TOO_LARGE => Problem::too_large(BODY_BYTES_MAX),
-        _ if is_late(rejection) => Problem::too_slow(),
+        _ if is_caused_by::<TooSlow>(rejection) => Problem::too_slow(),
+        _ if is_caused_by::<NoRoom>(rejection) => no_room(),
         _ => Problem::malformed("the body could not be received as HTTP frames it"),
     }
 }
 
-/// Whether the body was not complete in time.
-fn is_late(rejection: &BytesRejection) -> bool {
+/// Whether an error of this kind ended the body.
+fn is_caused_by<E: Error + 'static>(rejection: &BytesRejection) -> bool {
     let mut cause = rejection.source();
     while let Some(error) = cause {
-        if error.is::<TooSlow>() {
+        if error.is::<E>() {
             return true;
         }
         cause = error.source();

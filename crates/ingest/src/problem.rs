@@ -41,6 +41,18 @@ pub(crate) struct Problem {
     /// After how many seconds to try again; `Retry-After` says it.
     #[serde(skip)]
     retry_after: Option<u16>,
+    /// Whether it may have been done all the same.
+    #[serde(skip)]
+    is_in_doubt: bool,
+}
+
+/// Marks an answer, beside it, to a request that may have been done all the same.
+#[derive(Clone, Copy, Debug)]
+struct InDoubt;
+
+/// Whether an answer says that its request changed nothing, for certain.
+pub(crate) fn changed_nothing(response: &Response) -> bool {
+    !response.status().is_success() && response.extensions().get::<InDoubt>().is_none()
 }
 
 /// What a problem says, beside its answer: for the record of operators' actions.
@@ -58,6 +70,7 @@ impl Problem {
             pointer: None,
             cause: None,
             retry_after: None,
+            is_in_doubt: false,
         }
     }
 
@@ -156,6 +169,19 @@ impl Problem {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", title, detail)
     }
 
+    /// It failed in a way that leaves open whether it was done. The detail says so.
+    pub(crate) fn in_doubt(detail: impl ToString) -> Self {
+        Self { is_in_doubt: true, ..Self::unavailable(detail) }
+    }
+
+    /// What it says, for the record of operators' actions.
+    pub(crate) fn said(&self) -> String {
+        let cause = self.cause.map(|cause| format!("{cause}: ")).unwrap_or_default();
+        let pointer = self.pointer.as_deref().filter(|pointer| !pointer.is_empty());
+        let pointer = pointer.map(|pointer| format!("{pointer}: ")).unwrap_or_default();
+        format!("{cause}{pointer}{}", self.detail)
+    }
+
     /// More is asked for than can be done in time. Nothing was accepted.
     pub(crate) fn overloaded(detail: impl ToString) -> Self {
         let title = "More than can be served";
@@ -192,7 +218,7 @@ impl From<StoreError> for Problem {
         }
         if error.leaves_in_doubt() {
             tracing::warn!(%error, "the connection to PostgreSQL broke");
-            return Self::unavailable(
+            return Self::in_doubt(
                 "the connection to the database broke; it is not known whether this was recorded: \
                  ask, or send it again with the same ids",
             );
@@ -207,10 +233,10 @@ impl IntoResponse for Problem {
         let status = self.status();
         let body = serde_json::to_vec(&self).unwrap_or_default();
         let mut response = (status, body).into_response();
-        let cause = self.cause.map(|cause| format!("{cause}: ")).unwrap_or_default();
-        let pointer = self.pointer.filter(|pointer| !pointer.is_empty());
-        let pointer = pointer.map(|pointer| format!("{pointer}: ")).unwrap_or_default();
-        response.extensions_mut().insert(Said(format!("{cause}{pointer}{}", self.detail)));
+        response.extensions_mut().insert(Said(self.said()));
+        if self.is_in_doubt {
+            response.extensions_mut().insert(InDoubt);
+        }
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         if let Some(seconds) = self.retry_after {
@@ -236,5 +262,17 @@ mod tests {
         let broken = std::io::Error::from(std::io::ErrorKind::ConnectionReset);
         assert!(detail(sqlx::Error::Io(broken)).contains("it is not known whether"));
         assert!(detail(sqlx::Error::PoolTimedOut).contains("nothing was accepted"));
+    }
+
+    /// By this, the id of a signed change is free again, or not.
+    #[test]
+    fn only_answers_that_are_certain_say_that_nothing_was_changed() {
+        let answer = |error: sqlx::Error| Problem::from(StoreError::from(error)).into_response();
+        let broken = std::io::Error::from(std::io::ErrorKind::ConnectionReset);
+        assert!(!changed_nothing(&answer(sqlx::Error::Io(broken))));
+        assert!(!changed_nothing(&Problem::in_doubt("no answer in time").into_response()));
+        assert!(!changed_nothing(&StatusCode::OK.into_response()));
+        assert!(changed_nothing(&answer(sqlx::Error::PoolTimedOut)));
+        assert!(changed_nothing(&Problem::invalid("/rank", "unknown").into_response()));
     }
 }

@@ -30,8 +30,9 @@ pub(crate) enum Command {
     /// actions. Explanations, statements and lists are questions; only `ledger export` is an export.
     ///
     /// `arguments` is a SHA-256. Of a command that reads a file, it is that of the file:
-    /// `sha256sum plan.yaml`. Of an HTTP request, it is that of the body as it was sent. Of any other
-    /// command, it is that of the words after `lineage` as they were typed, each after its length in
+    /// `sha256sum plan.yaml`. Of an HTTP request, it is that of the body as it was sent; of one that was
+    /// refused for its key or its signature (`request.refused`), whose body nobody looked at, that of
+    /// method, path and query: `printf 'POST /v1/events' | sha256sum`. Of any other command, it is that of the words after `lineage` as they were typed, each after its length in
     /// bytes as eight bytes, the highest first, but for the options that say where PostgreSQL and
     /// Redis are; the last example below computes it.
     #[command(after_help = "Example:\n  \

@@ -9,6 +9,8 @@
 //!
 //! - of a command that reads a file: the file's bytes, as `sha256sum FILE` prints it;
 //! - of an HTTP request: its body's bytes ([`digest_of`]);
+//! - of an HTTP request that was refused for its key or its signature (`request.refused`): method,
+//!   a space, path and query as they came, such as `POST /v1/events`. The body was not looked at;
 //! - of other commands: the words after `lineage` as they were typed, but for the options that say
 //!   where PostgreSQL and Redis are, each word after its length in bytes as eight bytes, the highest
 //!   first ([`digest`]).
@@ -87,7 +89,7 @@ pub fn digest(arguments: &[&[u8]]) -> [u8; 32] {
     hasher.finalize().into()
 }
 
-/// The digest of a file or of a request's body.
+/// The digest of a file, of a request's body, or of a refused request's first line.
 #[must_use]
 pub fn digest_of(bytes: &[u8]) -> [u8; 32] {
     Sha256::digest(bytes).into()

@@ -23,8 +23,12 @@ const LOCK_TIMEOUT: &str = "10s";
 /// changes of history wait for it, ten seconds at most. This is half of that. Whoever only was slow
 /// tries again: no attempt is counted.
 const IDLE_IN_TRANSACTION_TIMEOUT: &str = "5s";
-/// How long to wait for a free connection.
-const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long a server waits for a connection. A request waits for one more than once (for its key,
+/// then for its work), and whoever sent it should hear soon that PostgreSQL is away; connecting
+/// takes milliseconds, and a pool that has none free for so long is overloaded.
+const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(2);
+/// How long the operator's tool waits for one: a person rather waits than starts it again.
+const ACQUIRE_TIMEOUT_PATIENT: Duration = Duration::from_secs(5);
 
 /// A database role with the rights of one binary.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -85,7 +89,8 @@ impl Access {
         }
     }
 
-    /// Without limits on the time of statements, for the operator's long ones.
+    /// Without limits on the time of statements, for the operator's long ones, and with more patience
+    /// for a connection.
     #[must_use]
     pub fn unlimited(mut self) -> Self {
         self.unlimited = true;
@@ -137,9 +142,10 @@ impl Access {
     /// A pool of at most so many connections. Connects when first used, so that a process can
     /// start, and say that it is not ready, while PostgreSQL is away.
     pub fn pool(&self, connections_max: u32) -> Result<PgPool, StoreError> {
+        let patience = if self.unlimited { ACQUIRE_TIMEOUT_PATIENT } else { ACQUIRE_TIMEOUT };
         let pool = PgPoolOptions::new()
             .max_connections(connections_max)
-            .acquire_timeout(ACQUIRE_TIMEOUT)
+            .acquire_timeout(patience)
             // A dead connection shows at its first statement, which every caller handles.
             .test_before_acquire(false)
             // Whatever a cancelled caller left open must not reach the next one.

@@ -30,7 +30,7 @@ pub(crate) enum Refused {
     Full,
 }
 
-/// An id in use. Nothing was changed by a request that failed, so its id can be used again.
+/// An id in use. Where it is certain that nothing was changed, it can be used again.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Used([u8; 32]);
 

@@ -1,5 +1,5 @@
 //! The record of operators' actions: every changing route leaves exactly one row of the right
-//! result, and so does a key that lacks the scope.
+//! result, and so does a key that lacks the scope. (Of signatures: `signing.rs`.)
 
 use std::collections::BTreeSet;
 
@@ -222,7 +222,7 @@ async fn a_key_without_the_scope_leaves_a_row_at_every_changing_route() {
     let key = api.world.key(&[Scope::Read]).await;
     let actor = format!("key:{}", key.split('_').nth(1).unwrap());
     let send = async |method: Method, path: &str, key: &str| {
-        let url = format!("{}{}", api.ingest.url, self::path(path, &member(2)));
+        let url = format!("{}{}?x=1", api.ingest.url, self::path(path, &member(2)));
         answer(http.request(method, url).bearer_auth(key).body("{}")).await.0
     };
     let routes = changing(&api).await;
@@ -234,7 +234,8 @@ async fn a_key_without_the_scope_leaves_a_row_at_every_changing_route() {
         assert_eq!(last["action"], "request.refused");
         assert_eq!((&last["result"], &last["actor"]), (&"refused".into(), &actor.clone().into()));
         assert_eq!(last["subject"], format!("{} {path}", name.to_uppercase()));
-        assert_eq!(last["arguments"], sha256("{}"));
+        let asked = format!("{} {}?x=1", name.to_uppercase(), self::path(path, &member(2)));
+        assert_eq!(last["arguments"], sha256(&asked), "the body is not looked at");
         assert!(last["detail"].as_str().unwrap().starts_with("the key lacks the scope "));
     }
     // Questions are nobody's action, and without a key that works there is no actor.

@@ -20,6 +20,7 @@ mod reward_splits;
 mod sale_details;
 mod secrets;
 mod signing;
+mod silence;
 mod slow_clients;
 mod tree;
 mod waiting;

@@ -76,8 +76,8 @@ async fn what_waits_is_bounded_and_what_is_refused_leaves_no_trace() {
     assert!(metric(&api, "lineage_queue_age_seconds").await <= 0.0);
 }
 
-/// Room for bodies is shared: while it is taken, a further body waits for it and is then refused,
-/// and a request without a body needs none.
+/// Room for bodies is shared: while bytes that have arrived take it, a further body waits for it and
+/// is then refused, and a request without a body needs none.
 #[tokio::test]
 async fn bodies_take_turns_in_the_memory_that_there_is() {
     use std::io::Write as _;
@@ -86,13 +86,15 @@ async fn bodies_take_turns_in_the_memory_that_there_is() {
         std::net::TcpStream::connect(api.ingest.url.trim_start_matches("http://")).unwrap();
     let head = format!(
         "POST /v1/events HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {}\r\n\
-         Content-Length: 2097152\r\n\r\n[",
+         Content-Length: 2097152\r\n\r\n",
         api.key()
     );
     holder.write_all(head.as_bytes()).unwrap();
+    // All but the last byte, so that there is no answer to it yet.
+    holder.write_all(&vec![b'['; (2 << 20) - 1]).unwrap();
     let refused = loop {
         let (status, answer) = api.post("/v1/events", &sale("1")).await;
-        // The holder's headers may not have been read yet.
+        // The holder's last bytes may not have been read yet.
         if status != 202 {
             break (status, answer);
         }

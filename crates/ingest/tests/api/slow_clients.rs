@@ -5,6 +5,8 @@ use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
+use store::keys::Scope;
+
 use crate::client::{Api, sale};
 
 /// How long the server may take on a busy machine for what it should do after a second or two.
@@ -39,7 +41,10 @@ fn status(answer: &str) -> u16 {
 
 /// The headers of a post with the key, with further ones.
 fn head(api: &Api, further: &str) -> String {
-    let key = api.key();
+    head_of(api.key(), further)
+}
+
+fn head_of(key: &str, further: &str) -> String {
     format!("POST /v1/events HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {key}\r\n{further}\r\n")
 }
 
@@ -124,6 +129,38 @@ async fn bodies_are_refused_by_their_length_before_or_while_they_arrive() {
     polite.write_all(body.as_bytes()).unwrap();
     let answer = rest(&mut polite);
     assert_eq!(status(&answer), 202, "{answer}");
+}
+
+/// What is announced takes no memory, and so it takes none from others: only what arrives does.
+#[tokio::test]
+async fn bodies_that_are_announced_and_do_not_come_take_no_room_from_others() {
+    let api = Api::start_with(&["--body-memory", "2"]).await;
+    let reader = api.world.key(&[Scope::Read]).await;
+    let writer = api.world.key(&[Scope::EventsWrite]).await;
+    for (key, is_refused) in [(reader, true), (writer, false)] {
+        let mut slow: Vec<TcpStream> = (0..40).map(|_| connect(&api)).collect();
+        for stream in &mut slow {
+            let head = head_of(&key, "Content-Length: 2097152\r\n");
+            stream.write_all(head.as_bytes()).unwrap();
+            stream.write_all(b"[").unwrap();
+        }
+        for number in 0..20 {
+            let (status, said) = api.post("/v1/events", &sale(&number.to_string())).await;
+            assert_eq!(status, 202, "{said}");
+        }
+        // Who lacks the scope is told so without sending the rest; who has it is waited for.
+        for stream in &mut slow {
+            if is_refused {
+                let mut answer = [0; 12];
+                stream.read_exact(&mut answer).unwrap();
+                assert_eq!(&answer, b"HTTP/1.1 403");
+            } else {
+                stream.set_nonblocking(true).unwrap();
+                let waits = stream.peek(&mut [0]).unwrap_err().kind();
+                assert_eq!(waits, ErrorKind::WouldBlock);
+            }
+        }
+    }
 }
 
 #[tokio::test]
