@@ -324,14 +324,14 @@ async fn l3_nobody_gives_stored_ranks_and_periods_another_meaning() {
     fortress.hold(before).await;
     execute(owner, "insert into ranks values (1, 'SILVER')").await.unwrap();
     // What a session saw before the first member and event is no leave to change them later.
-    let mut stale = Vec::new();
+    let mut sessions = Vec::new();
     for _ in 0..2 {
         let mut session = PgConnection::connect(&fortress.logins.url(Role::Ops)).await.unwrap();
         sqlx::raw_sql("begin isolation level repeatable read; select from members, events")
             .execute(&mut session)
             .await
             .unwrap();
-        stale.push(session);
+        sessions.push(session);
     }
     let member = "insert into members (id, status, rank, joined_at) values (gen_random_uuid(), \
         'ACTIVE', 1, now())";
@@ -345,12 +345,12 @@ async fn l3_nobody_gives_stored_ranks_and_periods_another_meaning() {
         "update ranks set name = 'GOLD' where place = 0",
         "update programme set time_zone = 'UTC'",
     ];
-    for (session, change) in stale.iter_mut().zip(changes) {
+    for (session, change) in sessions.iter_mut().zip(changes) {
         let refused = sqlx::query(change).execute(session).await.unwrap_err();
         let state = StoreError::from(refused).sqlstate();
         assert_eq!(state.as_deref(), Some(APPEND_ONLY), "{change}");
     }
-    drop(stale);
+    drop(sessions);
     let refused = [DENIED, DENIED, APPEND_ONLY];
     let after = [
         ("update ranks set name = 'GOLD' where place = 0", refused),
