@@ -45,3 +45,47 @@ revoke insert, update on event_failures from lineage_worker;
 grant insert (event_id, state, cause, attempts, next_attempt_at, last_error, awaited_member_id),
   update (state, cause, attempts, next_attempt_at, last_error, awaited_member_id, last_failed_at)
   on event_failures to lineage_worker;
+
+-- Who discarded an event, when and why is written by the statement that discards it and by no other;
+-- retrying keeps it. Only settlement may forget it. Rights cannot tell these apart: the worker counts
+-- attempts in the same columns and deletes rows of events that it has settled.
+create function keep_discards() returns trigger
+language plpgsql set search_path = pg_catalog, public, pg_temp as $$
+begin
+  if tg_op = 'DELETE' then
+    if old.discarded_at is not null
+       and not exists (select from commission_outcomes o where o.event_id = old.event_id) then
+      raise exception 'event % was discarded and is not settled: its row stays', old.event_id
+        using errcode = 'restrict_violation';
+    end if;
+    return old;
+  end if;
+  if (new.state = 'discarded') <> (old.state = 'discarded')
+     and not pg_has_role(current_user, 'lineage_ingest', 'usage')
+     and not pg_has_role(current_user, 'lineage_ops', 'usage') then
+    raise exception 'event %: operators discard and bring back, not %', old.event_id, current_user
+      using errcode = 'check_violation',
+            hint = 'Use lineage dead-letters discard or retry.';
+  end if;
+  if new.state = 'discarded' and old.state <> 'discarded' then
+    -- A command line acts for its own login, and only ingest speaks for keys.
+    if (new.discarded_by like 'role:%' and new.discarded_by <> 'role:' || session_user)
+       or (new.discarded_by like 'key:%'
+           and not pg_has_role(current_user, 'lineage_ingest', 'usage')) then
+      raise exception '% cannot discard as %', session_user, new.discarded_by
+        using errcode = 'check_violation';
+    end if;
+    new.discarded_at := now();
+  elsif (new.discarded_at, new.discarded_by, new.discarded_on_behalf_of, new.discard_reason)
+        is distinct from
+        (old.discarded_at, old.discarded_by, old.discarded_on_behalf_of, old.discard_reason) then
+    raise exception 'event %: who discarded it, when and why is not rewritten', old.event_id
+      using errcode = 'restrict_violation',
+            hint = 'Retry the event and discard it anew; operator_actions keeps both.';
+  end if;
+  return new;
+end
+$$;
+create trigger keep_discards before update or delete on event_failures
+  for each row execute function keep_discards();
+alter table event_failures enable always trigger keep_discards;

@@ -57,3 +57,55 @@ grant insert (key_id, number, secret_hash), update (ends_at) on api_key_secrets 
 grant select (key_id, number, created_at, created_by, ends_at),
   insert (key_id, number, secret), update (ends_at), delete
   on api_key_signing_secrets to lineage_ops;
+
+-- What has ended stays ended: an end may be set or move earlier, and is never taken back. The columns
+-- that are ends are the trigger's arguments.
+create function keep_ends() returns trigger
+language plpgsql set search_path = pg_catalog, public, pg_temp as $$
+declare
+  ends text;
+  was timestamptz;
+  becomes timestamptz;
+begin
+  foreach ends in array tg_argv loop
+    was := (to_jsonb(old) ->> ends)::timestamptz;
+    becomes := (to_jsonb(new) ->> ends)::timestamptz;
+    if was is not null and (becomes is null or becomes > was) then
+      raise exception '%.% may move earlier only', tg_table_name, ends
+        using errcode = 'restrict_violation',
+              hint = 'Make another key by lineage keys create, or another secret by lineage keys rotate.';
+    end if;
+  end loop;
+  return new;
+end
+$$;
+create trigger keep_ends before update on api_keys
+  for each row execute function keep_ends('revoked_at', 'secret_ends_at', 'expires_at');
+alter table api_keys enable always trigger keep_ends;
+create trigger keep_ends before update on api_key_secrets
+  for each row execute function keep_ends('ends_at');
+alter table api_key_secrets enable always trigger keep_ends;
+create trigger keep_ends before update on api_key_signing_secrets
+  for each row execute function keep_ends('ends_at');
+alter table api_key_signing_secrets enable always trigger keep_ends;
+
+create function refuse_secret_of_ended_key() returns trigger
+language plpgsql set search_path = pg_catalog, public, pg_temp as $$
+declare
+  key record;
+begin
+  -- The lock first: whoever revokes the key at this moment is waited for.
+  select revoked_at, expires_at into key from api_keys where id = new.key_id for share;
+  if key.revoked_at is not null or key.expires_at <= clock_timestamp() then
+    raise exception 'key % has ended: it gets no further secret', new.key_id
+      using errcode = 'restrict_violation', hint = 'Make another key by lineage keys create.';
+  end if;
+  return new;
+end
+$$;
+create trigger refuse_secret_of_ended_key before insert on api_key_secrets
+  for each row execute function refuse_secret_of_ended_key();
+alter table api_key_secrets enable always trigger refuse_secret_of_ended_key;
+create trigger refuse_secret_of_ended_key before insert on api_key_signing_secrets
+  for each row execute function refuse_secret_of_ended_key();
+alter table api_key_signing_secrets enable always trigger refuse_secret_of_ended_key;

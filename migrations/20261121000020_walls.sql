@@ -122,3 +122,97 @@ begin
   analyze public.members, public.member_sponsors, public.member_states, public.member_tree_paths;
 end
 $$;
+
+-- Only ingest checks keys, so only it speaks for them. (Roles that hold its rights may: the owner does.)
+do $$
+declare
+  kept text;
+  who text;
+begin
+  foreach kept in array array['member_sponsors', 'member_states', 'member_reward_splits',
+                              'member_changes', 'commission_plans', 'plan_retirements',
+                              'operator_actions'] loop
+    who := case kept when 'commission_plans' then 'applied_by'
+                     when 'plan_retirements' then 'retired_by'
+                     else 'actor' end;
+    execute format(
+      'alter table %I add constraint %I check (%I not like ''key:%%'' or pg_has_role(current_user, ''lineage_ingest'', ''usage''))',
+      kept, kept || '_key', who);
+  end loop;
+end
+$$;
+
+-- Calendar and ladder say what stored periods and ranks mean. What the commands refuse is refused to
+-- everybody: the calendar changes before the first event only, and once a member or a plan relies on
+-- the ladder, ranks are only added on top. Both triggers take the lock that the commands take (see
+-- crates/store/src/locks.rs), so that a change left uncommitted cannot take effect over what was
+-- recorded or settled meanwhile, and look afterwards. A transaction that sees the past would look in
+-- vain.
+create function refuse_to_judge_by_the_past() returns void
+language plpgsql set search_path = pg_catalog, public, pg_temp as $$
+begin
+  if current_setting('transaction_isolation') not in ('read committed', 'read uncommitted') then
+    raise exception 'calendar and ladder are changed in read committed transactions only'
+      using errcode = 'restrict_violation';
+  end if;
+end
+$$;
+
+create function keep_calendar() returns trigger
+language plpgsql set search_path = pg_catalog, public, pg_temp as $$
+begin
+  if tg_op <> 'UPDATE' then
+    raise exception 'the programme is one row: % refused', lower(tg_op)
+      using errcode = 'restrict_violation', hint = 'Change it by lineage program set.';
+  end if;
+  perform refuse_to_judge_by_the_past();
+  perform pg_advisory_xact_lock(119200079478787);
+  if (new.time_zone, new.period, new.starts_on)
+     is distinct from (old.time_zone, old.period, old.starts_on)
+     and exists (select from events) then
+    raise exception 'there are events whose periods were computed by the programme as it is'
+      using errcode = 'restrict_violation';
+  end if;
+  new.set_at := now();
+  return new;
+end
+$$;
+create trigger keep_calendar before update or delete on programme
+  for each row execute function keep_calendar();
+alter table programme enable always trigger keep_calendar;
+create trigger keep_calendar_row before truncate on programme
+  for each statement execute function keep_calendar();
+alter table programme enable always trigger keep_calendar_row;
+
+create function keep_ladder() returns trigger
+language plpgsql set search_path = pg_catalog, public, pg_temp as $$
+begin
+  perform refuse_to_judge_by_the_past();
+  perform pg_advisory_xact_lock(119200079478786);
+  if tg_op <> 'INSERT'
+     and (exists (select from members) or exists (select from commission_plans)) then
+    raise exception 'members or plans rely on the ranks: % refused', lower(tg_op)
+      using errcode = 'restrict_violation', hint = 'Ranks can be added on top.';
+  end if;
+  return null;
+end
+$$;
+create trigger keep_ladder before insert or update or delete or truncate on ranks
+  for each statement execute function keep_ladder();
+alter table ranks enable always trigger keep_ladder;
+
+-- Places are counted from 0 without a gap, because ranks are read in their order: with a gap, a rank
+-- put into it later would move all above it.
+create function refuse_gaps_in_ladder() returns trigger
+language plpgsql set search_path = pg_catalog, public, pg_temp as $$
+begin
+  if (select count(*) <> coalesce(max(place) + 1, 0) from ranks) then
+    raise exception 'the ranks'' places have a gap: a rank is added on top, at the next place'
+      using errcode = 'check_violation';
+  end if;
+  return null;
+end
+$$;
+create trigger refuse_gaps_in_ladder after insert or update or delete on ranks
+  for each statement execute function refuse_gaps_in_ladder();
+alter table ranks enable always trigger refuse_gaps_in_ladder;

@@ -67,7 +67,8 @@ pub(crate) enum Command {
         #[arg(value_parser = StringValueParser::new().map(id))]
         id: String,
 
-        /// For how many hours the secret in use goes on working; 0: all older ones end at once
+        /// For how many hours the secret in use goes on working, unless it ends earlier already; 0:
+        /// all older ones end at once
         #[arg(long, value_name = "HOURS", default_value_t = 24,
               value_parser = clap::value_parser!(u32).range(0..=8_760))]
         grace: u32,

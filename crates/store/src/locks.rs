@@ -158,4 +158,13 @@ mod tests {
     fn the_statement_names_the_history_locks_key() {
         assert!(BEGIN_SHARING_HISTORY.contains(&format!("({})", Lock::History.key())));
     }
+    /// Triggers take the locks that the commands take.
+    #[test]
+    fn the_walls_name_the_locks_keys() {
+        let walls = include_str!("../../../migrations/20261121000020_walls.sql");
+        for lock in [Lock::History, Lock::Programme] {
+            let taken = format!("pg_advisory_xact_lock({})", lock.key());
+            assert!(walls.contains(&taken), "{lock:?}");
+        }
+    }
 }

@@ -21,7 +21,8 @@ pub enum Drop {
 /// How to rotate.
 #[derive(Clone, Copy, Debug)]
 pub struct Rotation {
-    /// For how many hours the secret in use goes on working; 0: every older secret ends at once.
+    /// For how many hours the secret in use goes on working, unless its end is set and earlier; 0:
+    /// every older secret ends at once.
     pub grace_hours: u32,
     /// What to end when two secrets work already.
     pub drop: Option<Drop>,
@@ -135,7 +136,8 @@ pub(super) async fn lock(
     })
 }
 
-/// Ends a secret in so many hours. The first one stands with its key.
+/// Ends a secret in so many hours, or when it would end anyway: an end never moves later. The first
+/// one stands with its key.
 async fn end(
     conn: &mut PgConnection,
     id: &str,
@@ -145,7 +147,8 @@ async fn end(
     let hours = i32::try_from(hours).unwrap_or(i32::MAX);
     let ends_at = if number == 1 {
         let query = sqlx::query_scalar!(
-            r#"update api_keys set secret_ends_at = now() + make_interval(hours => $2)
+            r#"update api_keys
+                  set secret_ends_at = least(secret_ends_at, now() + make_interval(hours => $2))
                 where id = $1 returning secret_ends_at as "ends_at!""#,
             id,
             hours
@@ -153,7 +156,8 @@ async fn end(
         query.fetch_one(conn).await?
     } else {
         let query = sqlx::query_scalar!(
-            r#"update api_key_secrets set ends_at = now() + make_interval(hours => $3)
+            r#"update api_key_secrets
+                  set ends_at = least(ends_at, now() + make_interval(hours => $3))
                 where key_id = $1 and number = $2 returning ends_at as "ends_at!""#,
             id,
             number,

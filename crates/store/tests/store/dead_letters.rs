@@ -80,17 +80,21 @@ async fn ingest_and_operators_can_retry_and_discard() {
     };
     let mut conn = world.owner.acquire().await.unwrap();
     assert!(failures::record(&mut conn, &failed).await.unwrap());
-    let order = Order { actor: "key:test", on_behalf_of: None, reason: "no" };
-    let discard = Action {
-        actor: order.actor,
-        on_behalf_of: None,
-        action: "dead_letter.discard",
-        subject: None,
-        arguments: actions::digest_of(b""),
-        result: ActionResult::Done,
-        detail: Some(order.reason),
-    };
-    for role in [Role::Ingest, Role::Ops] {
+    // Ingest speaks for keys, a command line for its own login.
+    let login: String =
+        sqlx::query_scalar("select session_user::text").fetch_one(&world.owner).await.unwrap();
+    let login = format!("role:{login}");
+    for (role, actor) in [(Role::Ingest, "key:test"), (Role::Ops, login.as_str())] {
+        let order = Order { actor, on_behalf_of: None, reason: "no" };
+        let discard = Action {
+            actor: order.actor,
+            on_behalf_of: None,
+            action: "dead_letter.discard",
+            subject: None,
+            arguments: actions::digest_of(b""),
+            result: ActionResult::Done,
+            detail: Some(order.reason),
+        };
         let pool = world.pool_as(role);
         let mut tx = pool.begin().await.unwrap();
         let discarded = dead_letters::discard(&mut tx, &[event_id], &order).await.unwrap();
@@ -105,7 +109,7 @@ async fn ingest_and_operators_can_retry_and_discard() {
     let left = dead_letters::find(&mut conn, event_id).await.unwrap().unwrap();
     let by = left.discard.map(|discard| (discard.by, discard.reason));
     assert_eq!((left.state.as_str(), left.attempts), ("retrying", 1));
-    assert_eq!(by, Some(("key:test".to_owned(), "no".to_owned())), "it stays with the event");
+    assert_eq!(by, Some((login, "no".to_owned())), "it stays with the event");
     let actions: i64 = sqlx::query_scalar("select count(*) from operator_actions")
         .fetch_one(&world.owner)
         .await

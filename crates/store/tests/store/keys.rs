@@ -100,3 +100,32 @@ async fn rotations_at_the_same_time_leave_two_secrets() {
     .unwrap();
     assert_eq!(active, 2);
 }
+
+/// A rotation gives the secret in use its grace, and never more time than it had.
+#[tokio::test]
+async fn a_rotation_never_moves_an_end_later() {
+    use store::keys::rotation::{Drop, Rotation, rotate};
+    let world = World::new().await;
+    let key = world.key(&[Scope::Read]).await;
+    let id = key.split('_').nth(1).unwrap();
+    let pool = world.pool_as(Role::Ops);
+    let rotated = async |grace_hours, drop| {
+        let mut tx = pool.begin().await.unwrap();
+        let rotated = rotate(&mut tx, id, Rotation { grace_hours, drop }).await.unwrap().unwrap();
+        tx.commit().await.unwrap();
+        rotated.previous_until
+    };
+    let first = rotated(2, None).await.unwrap();
+    assert_eq!(rotated(48, Some(Drop::Newest)).await, Some(first), "asked for more");
+    let sooner = rotated(1, Some(Drop::Newest)).await.unwrap();
+    assert!(sooner < first, "asked for less");
+    assert!(rotated(48, Some(Drop::Oldest)).await.unwrap() > first, "the newer one had no end");
+    assert_eq!(rotated(0, None).await, None);
+    let active: Vec<i32> = sqlx::query_scalar(
+        "select number from api_key_every_secret where ends_at is null or ends_at > now()",
+    )
+    .fetch_all(&world.owner)
+    .await
+    .unwrap();
+    assert_eq!(active, [6]);
+}

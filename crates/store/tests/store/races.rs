@@ -403,7 +403,7 @@ type Row = (String, Uuid, String, Option<Uuid>, Option<Uuid>, i32, String, Strin
 #[tokio::test]
 async fn a_refused_order_changes_nothing() {
     let world = World::new().await;
-    let pool = world.pool_as(Role::Ops);
+    let pool = world.pool_as(Role::Ingest);
     for number in 0..4 {
         enrol(&pool, number, (number > 0).then(|| number - 1)).await.unwrap();
     }
