@@ -128,7 +128,7 @@ impl Sizes {
             members: self.members.unwrap_or(overload::MEMBERS).min(overload::MEMBERS_MAX),
             batch: None,
             connections: overload::CONNECTIONS,
-            output: self.output.clone(),
+            output: self.output,
             bell: self.bell.clone(),
         }
     }

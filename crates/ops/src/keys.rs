@@ -148,6 +148,7 @@ impl From<DropArg> for rotation::Drop {
 pub(crate) struct Scopes(Vec<Scope>);
 
 /// A key's id. Of a whole key only that part is taken: what is recorded and said must hold no secret.
+#[expect(clippy::unnecessary_wraps, reason = "clap calls functions that may fail")]
 fn id(word: &str) -> Result<String, std::convert::Infallible> {
     let whole_key = word.strip_prefix("lk_").and_then(|rest| rest.split('_').next());
     Ok(whole_key.unwrap_or(word).to_owned())
