@@ -88,11 +88,13 @@ pub(crate) struct DiscardView {
 
 impl From<DeadLetter> for DeadLetterView {
     fn from(letter: DeadLetter) -> Self {
-        let member_id = letter.member_id;
+        let DeadLetter { event_id, member_id, .. } = letter;
+        let (cause, kind) = (&letter.cause, &letter.source_type);
+        let remedy = Waiting::remedy(event_id, &letter.state, cause, kind, member_id);
         Self {
-            event_id: letter.event_id,
+            event_id,
             state: letter.state,
-            remedy: Waiting::remedy(&letter.cause, &letter.source_type, member_id),
+            remedy,
             cause: letter.cause,
             detail: letter.last_error,
             attempts: letter.attempts,

@@ -6,6 +6,7 @@
 //! reached the system is no action: wrong usage, a file that cannot be read, a database that cannot
 //! be reached. Neither is a dry run.
 
+mod for_whom;
 mod list;
 mod words;
 
@@ -19,6 +20,8 @@ use store::{PgConnection, PgPool, PgTransaction, StoreError, database};
 use crate::connection::DatabaseArgs;
 use crate::failure;
 use crate::output::remark;
+
+pub(crate) use for_whom::{Because, ForWhom, Person};
 
 /// `lineage actions …`
 #[derive(Debug, Subcommand)]
@@ -38,8 +41,8 @@ pub(crate) enum Command {
     #[command(after_help = "Example:\n  \
         lineage actions list --result refused --since 2026-11-01\n  \
         lineage actions list --actor key:4f0c2a9be1d3 --action member --format csv > actions.csv\n  \
-        perl -e 'print pack(\"Q>\", length), $_ for @ARGV' -- plan retire spring --from 2023-06-01 \
-        --reason 'as decided' | sha256sum")]
+        perl -e 'print pack(\"Q>\", length), $_ for @ARGV' -- \\\n    \
+        plan retire spring --from 2023-06-01 --reason 'as decided' | sha256sum")]
     List(list::ListArgs),
 }
 

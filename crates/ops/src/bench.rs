@@ -58,7 +58,7 @@ pub(crate) enum Bench {
                       to the whole answer. What was accepted is settled by a worker afterwards.\n\n\
                       Example:\n  lineage bench overload --batch 1 --connections 256"
     )]
-    Overload(Sizes),
+    Overload(OverloadSizes),
     /// One upline lookup in a small and in a large network
     #[command(after_help = "Example:\n  lineage bench upline --members 1000000")]
     Upline(Sizes),
@@ -83,12 +83,10 @@ pub(crate) struct Sizes {
     /// Events to measure with [default: 100000; latency: 20 seconds of the rate]
     #[arg(long, value_parser = clap::value_parser!(u32).range(10..=5_000_000))]
     events: Option<u32>,
-    /// Events of a transaction, or of a request [default: settle 500, ingest 100,
-    /// overload 1, then 100]
+    /// Events of a transaction, or of a request [default: settle 500, ingest 100]
     #[arg(long, value_parser = clap::value_parser!(u16).range(1..=1000))]
     batch: Option<u16>,
-    /// Connections at the same time [default: settle 2, ingest 4, or 64 for a batch of 1,
-    /// overload 256]
+    /// Connections at the same time [default: settle 2, ingest 4, or 64 for a batch of 1]
     #[arg(long, value_parser = clap::value_parser!(u16).range(1..=1024))]
     connections: Option<u16>,
     /// Single posts a second, for latency
@@ -101,7 +99,40 @@ pub(crate) struct Sizes {
     bell: BellArgs,
 }
 
+/// How much of everything, for the overload. Rates and times are its own: it measures what ingest
+/// can record, and offers ten times that.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct OverloadSizes {
+    /// Members who sell
+    #[arg(long, default_value_t = overload::MEMBERS,
+          value_parser = clap::value_parser!(u32).range(100..=i64::from(overload::MEMBERS_MAX)))]
+    members: u32,
+    /// Events of a request [default: 1, then 100]
+    #[arg(long, value_parser = clap::value_parser!(u16).range(1..=1000))]
+    batch: Option<u16>,
+    /// Connections that post during the overload
+    #[arg(long, default_value_t = overload::CONNECTIONS,
+          value_parser = clap::value_parser!(u16).range(1..=1024))]
+    connections: u16,
+    #[command(flatten)]
+    output: FormatArgs,
+
+    #[command(flatten)]
+    bell: BellArgs,
+}
+
 impl Sizes {
+    /// What the overload takes of these, for the run of everything.
+    fn overload(&self) -> OverloadSizes {
+        OverloadSizes {
+            members: self.members.unwrap_or(overload::MEMBERS).min(overload::MEMBERS_MAX),
+            batch: None,
+            connections: overload::CONNECTIONS,
+            output: self.output,
+            bell: self.bell.clone(),
+        }
+    }
+
     fn members(&self) -> u32 {
         self.members.unwrap_or(300_000)
     }
@@ -113,20 +144,20 @@ impl Sizes {
 
 /// Runs benchmarks and prints what they measured.
 pub(crate) async fn run(bench: Bench, database: &DatabaseArgs) -> anyhow::Result<ExitCode> {
-    let (Bench::All(sizes)
-    | Bench::Settle(sizes)
-    | Bench::Rules(sizes)
-    | Bench::Ingest(sizes)
-    | Bench::Latency(sizes)
-    | Bench::Overload(sizes)
-    | Bench::Upline(sizes)
-    | Bench::Import(sizes)
-    | Bench::Tree(sizes)) = &bench;
-    let place = Place {
-        database_url: database.owner_url().clone(),
-        redis_url: sizes.bell.redis_url().clone(),
+    let (output, bell) = match &bench {
+        Bench::All(sizes)
+        | Bench::Settle(sizes)
+        | Bench::Rules(sizes)
+        | Bench::Ingest(sizes)
+        | Bench::Latency(sizes)
+        | Bench::Upline(sizes)
+        | Bench::Import(sizes)
+        | Bench::Tree(sizes) => (&sizes.output, &sizes.bell),
+        Bench::Overload(sizes) => (&sizes.output, &sizes.bell),
     };
-    let format = sizes.output.format;
+    let place =
+        Place { database_url: database.owner_url().clone(), redis_url: bell.redis_url().clone() };
+    let format = output.format;
     let one = match &bench {
         Bench::Settle(sizes) => settle::run(&place, sizes).await?,
         Bench::Rules(sizes) => settle::compare_plans(&place, sizes).await?,
@@ -161,7 +192,7 @@ pub(crate) async fn run(bench: Bench, database: &DatabaseArgs) -> anyhow::Result
                 upline::run(&place, &defaults).await?,
                 import::run(&place, &defaults).await?,
             ];
-            reports.extend(overload::run(&place, &defaults).await?);
+            reports.extend(overload::run(&place, &defaults.overload()).await?);
             let growths = tree::run(&place, &defaults).await?;
             output::print(format, &report::All { reports, growths }, report::All::tables)?;
             return Ok(ExitCode::SUCCESS);

@@ -141,4 +141,20 @@ mod tests {
         }
         check(&Cli::command(), "lineage");
     }
+
+    /// What is longer than the help is wide is broken between words, and then cannot be pasted.
+    #[test]
+    fn no_line_of_an_example_is_so_long_that_it_is_broken() {
+        fn look_for(broken: &mut Vec<String>, command: &clap::Command) {
+            let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+            let lines = help.lines().filter(|line| line.starts_with("  "));
+            broken.extend(lines.filter(|line| line.chars().count() > 100).map(str::to_owned));
+            for subcommand in command.get_subcommands() {
+                look_for(broken, subcommand);
+            }
+        }
+        let mut broken = Vec::new();
+        look_for(&mut broken, &Cli::command());
+        assert_eq!(broken, Vec::<String>::new());
+    }
 }

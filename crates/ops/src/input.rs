@@ -1,4 +1,4 @@
-//! Files that operators hand over.
+//! Files and texts that operators hand over.
 
 use std::io::Read as _;
 
@@ -27,4 +27,10 @@ pub(crate) fn read_bytes(path: &str) -> anyhow::Result<Vec<u8>> {
 pub(crate) fn read_text(path: &str) -> anyhow::Result<String> {
     let text = String::from_utf8(read_bytes(path)?);
     text.map_err(|_| anyhow!("{} is not a text file in UTF-8", name(path)))
+}
+
+/// Reads a text that can be shown: what is typed, or a field of a file.
+pub(crate) fn printable(text: &str) -> Result<String, String> {
+    domain::text::check(text).map_err(|error| error.to_string())?;
+    Ok(text.to_owned())
 }

@@ -10,8 +10,9 @@ use serde_json::json;
 use store::keys::rotation;
 use store::keys::{self, Scope};
 
+use crate::actions::ForWhom;
 use crate::connection::DatabaseArgs;
-use crate::members::printable;
+use crate::input::printable;
 use crate::output::{self, Format, FormatArgs};
 use domain::calendar;
 
@@ -124,18 +125,6 @@ pub(crate) enum Command {
         #[command(flatten)]
         for_whom: ForWhom,
     },
-}
-
-/// For whom and why, for the record of operators' actions.
-#[derive(Clone, Debug, clap::Args)]
-pub(crate) struct ForWhom {
-    /// Why, for auditors
-    #[arg(long, value_name = "TEXT", value_parser = printable)]
-    reason: Option<String>,
-
-    /// The person that you act for, for auditors
-    #[arg(long, value_name = "WHO", value_parser = printable)]
-    on_behalf_of: Option<String>,
 }
 
 /// Which of two secrets ends.

@@ -26,7 +26,6 @@ use clap::Subcommand;
 
 use crate::connection::{BellArgs, DatabaseArgs};
 use crate::output::FormatArgs;
-pub(crate) use rows::printable;
 
 /// `lineage members …`
 #[derive(Debug, Subcommand)]
@@ -112,7 +111,7 @@ pub(crate) enum Command {
 
     /// Change a member's status or rank
     #[command(after_help = "Example:\n  \
-        lineage members set M-1001 --status SUSPENDED --reason 'complaint 17' \
+        lineage members set M-1001 --status SUSPENDED --reason 'complaint 17' \\\n    \
         --on-behalf-of 'Jana Nováková'\n  \
         lineage members set M-1001 --rank GOLD --reason 'as agreed' --effective-at 2026-11-01")]
     Set(setting::SetArgs),
@@ -127,7 +126,7 @@ pub(crate) enum Command {
     /// recorded. Moves do not touch it.
     #[command(after_help = "Example:\n  \
         lineage members split M-1001 --monetary 70/30 --career-points 50/50 --reason 'as agreed'\n  \
-        lineage members split M-1001 --monetary 100/0 --reason 'own wish' \
+        lineage members split M-1001 --monetary 100/0 --reason 'own wish' \\\n    \
         --effective-at 2026-11-01 --dry-run")]
     Split(splitting::SplitArgs),
 

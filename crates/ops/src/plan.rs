@@ -12,7 +12,9 @@ use std::process::ExitCode;
 
 use clap::Subcommand;
 
+use crate::actions::Person;
 use crate::connection::{BellArgs, DatabaseArgs};
+use crate::input::printable;
 use crate::output::FormatArgs;
 
 pub(crate) use self::file::Source;
@@ -98,12 +100,11 @@ pub(crate) struct ApplyArgs {
     file: String,
 
     /// Why, for auditors
-    #[arg(long, default_value = "applied by lineage plan apply", value_parser = reason)]
+    #[arg(long, default_value = "applied by lineage plan apply", value_parser = printable)]
     reason: String,
 
-    /// The person that you act for, for auditors
-    #[arg(long, value_name = "WHO", value_parser = reason)]
-    on_behalf_of: Option<String>,
+    #[command(flatten)]
+    person: Person,
 
     /// Do everything, then undo it: shows what the version adds, changes and closes, and whether
     /// settled sales forbid it
@@ -129,11 +130,6 @@ pub(crate) struct ShowArgs {
 
     #[command(flatten)]
     output: FormatArgs,
-}
-
-fn reason(text: &str) -> Result<String, String> {
-    domain::text::check(text).map_err(|error| error.to_string())?;
-    Ok(text.to_owned())
 }
 
 pub(crate) async fn run(command: Command, database: &DatabaseArgs) -> anyhow::Result<ExitCode> {

@@ -122,7 +122,13 @@ async fn waiting(
         attempts: failure.attempts,
         next_attempt_at: failure.next_attempt_at.map(calendar::rfc3339),
         next_attempt: failure.next_attempt_at.map(|at| calendar::moment(programme, at)),
-        remedy: Waiting::remedy(&failure.cause, event.facts.source_type, member_id),
+        remedy: Waiting::remedy(
+            event.id,
+            &event.state,
+            &failure.cause,
+            event.facts.source_type,
+            member_id,
+        ),
     });
     Ok(Explanation {
         sale: sale_facts(&event, seller, programme),

@@ -105,7 +105,8 @@ pub(crate) struct Config {
     pub(crate) retry_after: Schedule,
 
     /// Seconds without a turn after which a loop counts as stuck and /healthz answers 503, so that
-    /// the supervisor restarts the process; longer than the longest transaction
+    /// the supervisor restarts the process; longer than the longest transaction. The sweep and the
+    /// taking over of entries rest between turns: they have that pause on top
     #[arg(long, env = "LINEAGE_WORKER_STUCK_AFTER", default_value = "120", value_parser = seconds)]
     pub(crate) stuck_after: Duration,
 

@@ -158,12 +158,9 @@ impl ConsumeLoop {
     }
 
     /// Runs until a stop begins. A read is never cut short, because Redis would hand the next
-    /// entry to nobody: a stop is noticed between reads.
-    pub(crate) async fn run(mut self) {
-        let mut settler = match Settler::new(self.worker.clone(), self.pulse.clone()) {
-            Ok(settler) => settler,
-            Err(error) => return tracing::error!(%error, "cannot use Redis"),
-        };
+    /// entry to nobody: a stop is noticed between reads. Fails if it cannot begin.
+    pub(crate) async fn run(mut self) -> Result<(), StoreError> {
+        let mut settler = Settler::new(self.worker.clone(), self.pulse.clone())?;
         let mut back_off = BackOff::of_outages();
         while !*self.stopping.borrow() {
             self.pulse.beat();
@@ -186,6 +183,7 @@ impl ConsumeLoop {
         if let Err(error) = settler.ringer().leave(&self.name).await {
             tracing::warn!(%error, consumer = self.name, "cannot leave the consumer group");
         }
+        Ok(())
     }
 
     /// One connection's life: first what this consumer holds from before an error, then new

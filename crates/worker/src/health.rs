@@ -5,7 +5,8 @@
 //! limit of ours would leave a transaction in an unknown state on a connection that goes back to the
 //! pool. So a loop that waits there waits for ever. Dying is safe at any instruction, so that is the
 //! way out: `/healthz` says 503 once a loop has not turned for longer than any honest transaction
-//! takes, and the supervisor starts the process anew. What it held is taken over by others meanwhile.
+//! takes, on top of the pause that the loop makes between turns, and the supervisor starts the process
+//! anew. What it held is taken over by others meanwhile.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -13,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use serde::Serialize;
 use store::stream::Ringer;
-use store::{PgPool, database};
+use store::{PgPool, StoreError, database};
 use tokio::sync::watch;
 
 use crate::back_off::pause;
@@ -28,12 +29,13 @@ const PROBE_VALID: Duration = Duration::from_secs(5);
 pub(crate) struct Pulse {
     since: Instant,
     beat_ms: Arc<AtomicU64>,
+    /// The longest that the loop rests between turns.
+    pause: Duration,
 }
 
 impl Pulse {
-    /// A pulse that nobody judges.
-    pub(crate) fn new() -> Self {
-        Self { since: Instant::now(), beat_ms: Arc::default() }
+    fn new(pause: Duration) -> Self {
+        Self { since: Instant::now(), beat_ms: Arc::default(), pause }
     }
 
     /// The loop turns.
@@ -45,6 +47,11 @@ impl Pulse {
     fn silent_for(&self) -> Duration {
         let beat = Duration::from_millis(self.beat_ms.load(Ordering::Relaxed));
         self.since.elapsed().saturating_sub(beat)
+    }
+
+    /// Whether a silence is longer than the loop's pause and a turn together may be.
+    fn is_stuck(&self, silent: Duration, stuck_after: Duration) -> bool {
+        silent > stuck_after.saturating_add(self.pause)
     }
 }
 
@@ -93,9 +100,9 @@ impl Health {
         Self { stuck_after, pulses: Mutex::default(), postgresql, redis }
     }
 
-    /// A pulse for a loop that has to go on.
-    pub(crate) fn watch(&self, name: String) -> Pulse {
-        let pulse = Pulse::new();
+    /// A pulse for a loop that has to go on, and rests between turns no longer than `pause`.
+    pub(crate) fn watch(&self, name: String, pause: Duration) -> Pulse {
+        let pulse = Pulse::new(pause);
         let mut pulses = self.pulses.lock().unwrap_or_else(PoisonError::into_inner);
         pulses.push((name, pulse.clone()));
         pulse
@@ -106,7 +113,8 @@ impl Health {
         let pulses = self.pulses.lock().unwrap_or_else(PoisonError::into_inner);
         pulses.iter().find_map(|(name, pulse)| {
             let silent = pulse.silent_for();
-            (silent > self.stuck_after)
+            pulse
+                .is_stuck(silent, self.stuck_after)
                 .then(|| format!("{name} has not turned for {} s; restart me", silent.as_secs()))
         })
     }
@@ -123,11 +131,12 @@ impl Health {
         self: Arc<Self>,
         pool: PgPool,
         mut stopping: watch::Receiver<bool>,
-    ) {
+    ) -> Result<(), StoreError> {
         while !*stopping.borrow() {
             self.postgresql.answered(database::ping(&pool).await.is_ok());
             pause(PROBE_EVERY, &mut stopping).await;
         }
+        Ok(())
     }
 
     /// The same of Redis.
@@ -135,11 +144,12 @@ impl Health {
         self: Arc<Self>,
         mut ringer: Ringer,
         mut stopping: watch::Receiver<bool>,
-    ) {
+    ) -> Result<(), StoreError> {
         while !*stopping.borrow() {
             self.redis.answered(ringer.ping().await.is_ok());
             pause(PROBE_EVERY, &mut stopping).await;
         }
+        Ok(())
     }
 }
 
@@ -151,13 +161,36 @@ mod tests {
     fn a_loop_that_never_turned_is_stuck_and_one_that_turns_is_not() {
         let health = Health::new(Duration::ZERO);
         assert_eq!(health.stuck(), None, "there is no loop yet");
-        let pulse = health.watch("consume loop 0".to_owned());
+        let pulse = health.watch("consume loop 0".to_owned(), Duration::ZERO);
         std::thread::sleep(Duration::from_millis(5));
         let words = health.stuck().unwrap_or_default();
         assert!(words.starts_with("consume loop 0 has not turned"), "{words}");
         let patient = Health { stuck_after: Duration::from_hours(1), ..health };
         pulse.beat();
         assert_eq!(patient.stuck(), None);
+    }
+
+    #[test]
+    fn a_loop_that_rests_between_turns_is_judged_after_its_pause() {
+        let (second, stuck_after) = (Duration::from_secs(1), Duration::from_mins(2));
+        let restless = Pulse::new(Duration::ZERO);
+        assert!(!restless.is_stuck(stuck_after, stuck_after));
+        assert!(restless.is_stuck(stuck_after + second, stuck_after));
+        let nightly = Pulse::new(Duration::from_hours(24));
+        assert!(!nightly.is_stuck(Duration::from_hours(24) + stuck_after, stuck_after));
+        assert!(nightly.is_stuck(Duration::from_hours(24) + stuck_after + second, stuck_after));
+    }
+
+    #[test]
+    fn of_several_loops_the_one_that_does_not_turn_is_named() {
+        let health = Health::new(Duration::ZERO);
+        let hour = Duration::from_hours(1);
+        let _resting = health.watch("consume loop 0".to_owned(), hour);
+        let _sweep = health.watch("the sweep".to_owned(), Duration::ZERO);
+        let _reclaimer = health.watch("the reclaimer".to_owned(), hour);
+        std::thread::sleep(Duration::from_millis(5));
+        let words = health.stuck().unwrap_or_default();
+        assert!(words.starts_with("the sweep has not turned"), "{words}");
     }
 
     #[test]

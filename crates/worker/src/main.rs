@@ -13,9 +13,11 @@ mod reclaim;
 mod serve;
 mod settle;
 mod sweep;
+mod tasks;
 mod telemetry;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use clap::Parser as _;
@@ -23,12 +25,12 @@ use store::database::{Access, Role};
 use store::stream::Doorbell;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
-use tokio::task::JoinSet;
 
 use crate::config::Config;
 use crate::consume::{ConsumeLoop, Worker};
 use crate::health::Health;
 use crate::metrics::Metrics;
+use crate::tasks::Tasks;
 
 /// Connections beyond those of the loops: reclaim, sweep, and the question whether PostgreSQL is
 /// there.
@@ -72,25 +74,24 @@ async fn run(config: Config) -> anyhow::Result<()> {
 
     let (stop, stopping) = watch::channel(false);
     let name = config::consumer_name();
-    let mut tasks = JoinSet::new();
+    let mut tasks = Tasks::new();
     for number in 0..config.connections {
         let consumer = format!("{name}-{number}");
-        let pulse = health.watch(format!("consume loop {number}"));
+        let pulse = health.watch(format!("consume loop {number}"), Duration::ZERO);
         tasks.spawn(ConsumeLoop::new(worker.clone(), consumer, pulse, stopping.clone()).run());
     }
+    let (reclaimer, held_for) = (format!("{name}-reclaim"), config.reclaim_after);
+    let pulse = health.watch("the reclaimer".to_owned(), reclaim::pause_between(held_for));
+    tasks.spawn(reclaim::run(worker.clone(), reclaimer, held_for, pulse, stopping.clone()));
+    let pulse = health.watch("the sweep".to_owned(), config.sweep_every);
+    tasks.spawn(sweep::run(worker, config.sweep_every, pulse, stopping.clone()));
     tasks.spawn(Arc::clone(&health).probe_postgresql(pool, stopping.clone()));
-    tasks.spawn(health.probe_redis(probe, stopping.clone()));
-    let reclaimer = format!("{name}-reclaim");
-    let held_for = config.reclaim_after;
-    tasks.spawn(reclaim::run(worker.clone(), reclaimer, held_for, stopping.clone()));
-    tasks.spawn(sweep::run(worker, config.sweep_every, stopping));
+    tasks.spawn(health.probe_redis(probe, stopping));
 
-    wait_for_signal().await?;
+    tasks.watch_over(wait_for_signal()).await?;
     tracing::info!("stopping: finishing what is under way");
     stop.send_replace(true);
-    while let Some(ended) = tasks.join_next().await {
-        ended.context("a task of the worker panicked")?;
-    }
+    tasks.finish().await?;
     tracing::info!("stopped");
     Ok(())
 }

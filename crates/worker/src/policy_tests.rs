@@ -66,6 +66,8 @@ fn every_error_has_its_remedy() {
 fn every_cause_has_a_remedy_in_words() {
     for cause in EVERY_CAUSE {
         let remedy = domain::explain::Waiting::remedy(
+            uuid::Uuid::nil(),
+            "dead",
             cause.name(),
             domain::sale::SourceType::Product,
             uuid::Uuid::nil(),

@@ -14,23 +14,28 @@ use crate::health::Pulse;
 /// two seconds.
 const SILENT_MAX: Duration = Duration::from_hours(1);
 
-/// Looks for entries held longer than `held_for`, twice in that time.
+/// The pause between two looks: what is held longer than `held_for` is looked for twice in that time.
+pub(crate) fn pause_between(held_for: Duration) -> Duration {
+    held_for / 2
+}
+
+/// Takes over entries held longer than `held_for`, until a stop begins. Fails if it cannot begin.
 pub(crate) async fn run(
     worker: Worker,
     name: String,
     held_for: Duration,
+    pulse: Pulse,
     mut stopping: watch::Receiver<bool>,
-) {
-    let mut settler = match Settler::new(worker.clone(), Pulse::new()) {
-        Ok(settler) => settler,
-        Err(error) => return tracing::error!(%error, "cannot use Redis"),
-    };
+) -> Result<(), StoreError> {
+    let mut settler = Settler::new(worker.clone(), pulse.clone())?;
     let mut back_off = BackOff::of_outages();
     while !*stopping.borrow() {
-        match pass(&mut settler, &worker, &name, held_for, &mut stopping).await {
+        pulse.beat();
+        match pass(&mut settler, &worker, &name, held_for, &pulse, &mut stopping).await {
             Ok(()) => {
                 back_off.reset();
-                pause(held_for / 2, &mut stopping).await;
+                pulse.beat();
+                pause(pause_between(held_for), &mut stopping).await;
             }
             Err(error) => {
                 worker.metrics.error_met(error.kind(), &error);
@@ -42,6 +47,7 @@ pub(crate) async fn run(
     if let Err(error) = settler.ringer().leave(&name).await {
         tracing::warn!(%error, consumer = name, "cannot leave the consumer group");
     }
+    Ok(())
 }
 
 async fn pass(
@@ -49,6 +55,7 @@ async fn pass(
     worker: &Worker,
     name: &str,
     held_for: Duration,
+    pulse: &Pulse,
     stopping: &mut watch::Receiver<bool>,
 ) -> Result<(), StoreError> {
     settler.ringer().ensure_group().await?;
@@ -60,6 +67,7 @@ async fn pass(
     while let Some(cursor) = next
         && !*stopping.borrow()
     {
+        pulse.beat();
         let claimed = settler.ringer().claim_stale(name, held_for, &cursor, batch).await?;
         next = claimed.next;
         if claimed.entries.is_empty() {

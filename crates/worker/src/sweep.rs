@@ -12,6 +12,7 @@ use tokio::sync::watch;
 
 use crate::back_off::{BackOff, pause};
 use crate::consume::Worker;
+use crate::health::Pulse;
 
 /// Most events published again in a pass.
 const REPUBLISH_MAX: i64 = 1_000;
@@ -29,18 +30,22 @@ const PERIODS_AHEAD: usize = 2;
 /// The pause after a pass that found more than it may publish.
 const MORE_SOON: Duration = Duration::from_secs(1);
 
-/// Sweeps until a stop begins. Of all processes one at a time has the turn.
-pub(crate) async fn run(worker: Worker, every: Duration, mut stopping: watch::Receiver<bool>) {
-    let mut ringer = match worker.doorbell.connect() {
-        Ok(ringer) => ringer,
-        Err(error) => return tracing::error!(%error, "cannot use Redis"),
-    };
+/// Sweeps until a stop begins. Of all processes one at a time has the turn. Fails if it cannot begin.
+pub(crate) async fn run(
+    worker: Worker,
+    every: Duration,
+    pulse: Pulse,
+    mut stopping: watch::Receiver<bool>,
+) -> Result<(), StoreError> {
+    let mut ringer = worker.doorbell.connect()?;
     let mut schedule = Schedule::default();
     let mut back_off = BackOff::of_outages();
     while !*stopping.borrow() {
-        match pass(&worker, &mut ringer, &mut schedule).await {
+        pulse.beat();
+        match pass(&worker, &mut ringer, &mut schedule, &pulse).await {
             Ok(complete) => {
                 back_off.reset();
+                pulse.beat();
                 let every = if complete { every } else { every.min(MORE_SOON) };
                 pause(every, &mut stopping).await;
             }
@@ -51,6 +56,7 @@ pub(crate) async fn run(worker: Worker, every: Duration, mut stopping: watch::Re
             }
         }
     }
+    Ok(())
 }
 
 /// When the last thorough passes were.
@@ -96,6 +102,7 @@ async fn pass(
     worker: &Worker,
     ringer: &mut Ringer,
     schedule: &mut Schedule,
+    pulse: &Pulse,
 ) -> Result<bool, StoreError> {
     let metrics = &worker.metrics;
     // Before the transaction: PostgreSQL ends one that waits for Redis.
@@ -111,6 +118,8 @@ async fn pass(
     let is_short = backlog <= STREAM_SHORT;
     if is_short {
         prepare(worker, reach).await?;
+        // Looking at everything takes long, in each of the two transactions.
+        pulse.beat();
     }
     let mut complete = true;
     let mut tx = worker.pool.begin().await?;

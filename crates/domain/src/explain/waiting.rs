@@ -39,11 +39,21 @@ impl Waiting {
         }
     }
 
-    /// What would repair a failure of a sale of that kind (its source type). The causes are those of
-    /// the worker's policy.
+    /// What would repair a failure of a sale of that kind (its source type), which is in that state.
+    /// The causes are those of the worker's policy. Nothing revives what is discarded but a person.
     #[must_use]
-    pub fn remedy(cause: &str, kind: impl Display, member_id: Uuid) -> String {
+    pub fn remedy(
+        event_id: Uuid,
+        state: &str,
+        cause: &str,
+        kind: impl Display,
+        member_id: Uuid,
+    ) -> String {
         match cause {
+            _ if state == "discarded" => format!(
+                "It is discarded: no repair of its cause revives it by itself. `lineage \
+                 dead-letters retry {event_id}` brings it back."
+            ),
             "unknown_member" => format!(
                 "Enrol the member, with POST /v1/members or `lineage members import`; that revives \
                  the sale by itself. It waits under the id {member_id}."
@@ -77,6 +87,28 @@ impl Waiting {
                                dead-letters discard` with the reason, once the shop knows."
                 .to_owned(),
             other => format!("This version of lineage knows no remedy for {other:?}."),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_discarded_is_never_said_to_be_revived_by_a_repair() {
+        let (event_id, member_id) = (Uuid::from_u128(0xe001), Uuid::from_u128(77));
+        let remedy = |state, cause| Waiting::remedy(event_id, state, cause, "PRODUCT", member_id);
+        for cause in ["unknown_member", "no_plan", "no_rule", "ambiguous_rules"] {
+            for state in ["retrying", "dead"] {
+                let words = remedy(state, cause);
+                assert!(words.contains("that revives the sale by itself"), "{cause}: {words}");
+            }
+            assert_eq!(
+                remedy("discarded", cause),
+                "It is discarded: no repair of its cause revives it by itself. `lineage \
+                 dead-letters retry 00000000-0000-0000-0000-00000000e001` brings it back."
+            );
         }
     }
 }

@@ -93,6 +93,7 @@ async fn a_dead_letter_is_discarded_for_a_reason_and_retried() {
     let (status, discarded) = api.post(&discard, &body).await;
     assert_eq!((status, &discarded["state"]), (200, &"discarded".into()), "{discarded}");
     assert_eq!(discarded["discard"]["reason"], "a test order");
+    assert!(discarded["remedy"].as_str().unwrap().starts_with("It is discarded: "), "{discarded}");
     assert_eq!(discarded["discard"]["by"], api.actor());
     let (_, seen) = api.get(&format!("/v1/events/{}", ids[0])).await;
     assert_eq!(seen["state"], "discarded");

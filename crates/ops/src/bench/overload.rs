@@ -20,13 +20,17 @@ use self::load::{Load, Pace, Tally};
 use self::request::Request;
 use super::plan::Plan;
 use super::report::{Overload, quantile};
-use super::{Ground, Place, Report, Sizes, network, say};
+use super::{Ground, OverloadSizes, Place, Report, network, say};
 use crate::processes::Process;
 
 /// How many times what ingest can record is offered.
 const OVERLOAD: f64 = 10.0;
 /// Connections that post during the overload, unless told otherwise.
-const CONNECTIONS: u16 = 256;
+pub(super) const CONNECTIONS: u16 = 256;
+/// Members who sell, unless told otherwise.
+pub(super) const MEMBERS: u32 = 1_000;
+/// The most of them. A request names a thousand at most: more would only make the network larger.
+pub(super) const MEMBERS_MAX: u32 = 10_000;
 /// Requests a second at rest.
 const IDLE_RATE: f64 = 100.0;
 const IDLE_TIME: Duration = Duration::from_secs(5);
@@ -42,7 +46,7 @@ const REST: Duration = Duration::from_secs(2);
 const STALL_MAX: Duration = Duration::from_mins(1);
 
 /// With a batch, only that; without, single posts, then batches of 100.
-pub(super) async fn run(place: &Place, sizes: &Sizes) -> anyhow::Result<Vec<Report>> {
+pub(super) async fn run(place: &Place, sizes: &OverloadSizes) -> anyhow::Result<Vec<Report>> {
     let batches = sizes.batch.map_or_else(|| vec![1, 100], |batch| vec![batch]);
     let mut reports = Vec::with_capacity(batches.len());
     for batch in batches {
@@ -54,9 +58,8 @@ pub(super) async fn run(place: &Place, sizes: &Sizes) -> anyhow::Result<Vec<Repo
     Ok(reports)
 }
 
-async fn measure(ground: &Ground, sizes: &Sizes, batch: u16) -> anyhow::Result<Report> {
-    let connections = sizes.connections.unwrap_or(CONNECTIONS);
-    let members = sizes.members.unwrap_or(1_000).min(10_000);
+async fn measure(ground: &Ground, sizes: &OverloadSizes, batch: u16) -> anyhow::Result<Report> {
+    let OverloadSizes { members, connections, .. } = *sizes;
     let pool = &ground.database.pool;
     let sellers = network::enrol(pool, members).await?;
     Plan::Simple.apply(pool).await?;

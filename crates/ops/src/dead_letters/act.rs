@@ -7,7 +7,7 @@ use store::dead_letters::{self, Order, Refusal};
 use store::{PgPool, StoreError};
 use uuid::Uuid;
 
-use crate::actions::{self, Audited};
+use crate::actions::{self, Audited, Because, ForWhom, Person};
 use crate::connection::{BellArgs, DatabaseArgs};
 use crate::output::{self, Format, FormatArgs, remark};
 
@@ -17,13 +17,8 @@ pub(crate) struct RetryArgs {
     #[command(flatten)]
     which: WhichArgs,
 
-    /// Why, for auditors
-    #[arg(long, value_name = "TEXT", value_parser = words)]
-    reason: Option<String>,
-
-    /// The person that you act for, for auditors
-    #[arg(long, value_name = "WHO", value_parser = words)]
-    on_behalf_of: Option<String>,
+    #[command(flatten)]
+    for_whom: ForWhom,
 
     #[command(flatten)]
     output: FormatArgs,
@@ -56,25 +51,11 @@ pub(crate) struct DiscardArgs {
     #[arg(value_name = "ID", required = true)]
     event_ids: Vec<Uuid>,
 
-    /// Why, for auditors
-    #[arg(long, value_name = "TEXT", value_parser = words)]
-    reason: String,
-
-    /// The person that you act for, for auditors
-    #[arg(long, value_name = "WHO", value_parser = words)]
-    on_behalf_of: Option<String>,
+    #[command(flatten)]
+    because: Because,
 
     #[command(flatten)]
     output: FormatArgs,
-}
-
-/// A text that tells an auditor something.
-fn words(text: &str) -> Result<String, String> {
-    domain::text::check(text).map_err(|error| error.to_string())?;
-    if text.trim().is_empty() {
-        return Err("must not be blank".to_owned());
-    }
-    Ok(text.to_owned())
 }
 
 impl WhichArgs {
@@ -90,7 +71,7 @@ impl WhichArgs {
 pub(super) async fn retry(args: &RetryArgs, database: &DatabaseArgs) -> anyhow::Result<ExitCode> {
     let pool = database.connect().await?;
     let event_ids = distinct(&args.which.event_ids);
-    let audited = audited("dead_letter.retry", &event_ids, args.on_behalf_of.as_deref());
+    let audited = audited("dead_letter.retry", &event_ids, &args.for_whom.person);
     audited.watch(&pool, carry_out_retry(args, &event_ids, &pool, &audited)).await
 }
 
@@ -115,7 +96,7 @@ async fn carry_out_retry(
             }
         }
     };
-    let detail = match &args.reason {
+    let detail = match &args.for_whom.reason {
         Some(reason) => format!("{reason}; {which}"),
         None => which,
     };
@@ -123,7 +104,8 @@ async fn carry_out_retry(
     args.bell.ring(&retried).await;
     let value = json!({"retried": retried.len()});
     output::print(format, &value, |_| match retried.len() {
-        0 => "No event is dead for that cause: nothing to retry.".to_owned(),
+        0 if args.which.cause.is_some() => "No dead letter of that cause.".to_owned(),
+        0 => "No dead letter.".to_owned(),
         retried => format!("{retried} event(s) are due now."),
     })?;
     Ok(ExitCode::SUCCESS)
@@ -135,7 +117,7 @@ pub(super) async fn discard(
 ) -> anyhow::Result<ExitCode> {
     let pool = database.connect().await?;
     let event_ids = distinct(&args.event_ids);
-    let audited = audited("dead_letter.discard", &event_ids, args.on_behalf_of.as_deref());
+    let audited = audited("dead_letter.discard", &event_ids, &args.because.person);
     audited.watch(&pool, carry_out_discard(args, &event_ids, &pool, &audited)).await
 }
 
@@ -148,13 +130,13 @@ async fn carry_out_discard(
     let format = args.output.format;
     let mut tx = pool.begin().await.map_err(StoreError::from)?;
     let actor = actions::actor(&mut tx).await?;
-    let on_behalf_of = args.on_behalf_of.as_deref();
-    let order = Order { actor: &actor, on_behalf_of, reason: &args.reason };
+    let Because { reason, person } = &args.because;
+    let order = Order { actor: &actor, on_behalf_of: person.name(), reason };
     if let Err(refusals) = dead_letters::discard(&mut tx, event_ids, &order).await? {
         audited.commit_refusal(tx, &why(&refusals)).await?;
         return refused("discarded", &refusals, format);
     }
-    audited.commit(tx, &format!("{}; {}", args.reason, named(event_ids))).await?;
+    audited.commit(tx, &format!("{reason}; {}", named(event_ids))).await?;
     let discarded = event_ids.len();
     output::print(format, &json!({"discarded": discarded}), |_| {
         format!("{discarded} event(s) are discarded; `lineage dead-letters retry` undoes it.")
@@ -163,8 +145,8 @@ async fn carry_out_discard(
 }
 
 /// The action that is to be put on record: one, however many events it is on.
-fn audited(action: &'static str, event_ids: &[Uuid], on_behalf_of: Option<&str>) -> Audited {
-    let audited = Audited::new(action).on_behalf_of(on_behalf_of);
+fn audited(action: &'static str, event_ids: &[Uuid], person: &Person) -> Audited {
+    let audited = Audited::new(action).on_behalf_of(person.name());
     if let [event_id] = event_ids {
         audited.is_about(event_id);
     }

@@ -147,7 +147,7 @@ pub(super) async fn show(args: &ShowArgs, database: &DatabaseArgs) -> anyhow::Re
     let Some(letter) = dead_letters::find(&mut conn, event_id).await? else {
         match events::state(&mut conn, event_id).await? {
             Some(state) => bail!(
-                "event {event_id} is {state}, no dead letter; see `lineage explain {event_id}`"
+                "event {event_id} is {state}, no dead letter; see `lineage explain --event {event_id}`"
             ),
             None => bail!("no event has the id {event_id}; see `lineage dead-letters list`"),
         }

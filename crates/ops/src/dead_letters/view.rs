@@ -92,10 +92,17 @@ impl View {
 
 impl From<DeadLetter> for View {
     fn from(letter: DeadLetter) -> Self {
+        let remedy = Waiting::remedy(
+            letter.event_id,
+            &letter.state,
+            &letter.cause,
+            &letter.source_type,
+            letter.member_id,
+        );
         Self {
             event_id: letter.event_id,
             state: letter.state,
-            remedy: Waiting::remedy(&letter.cause, &letter.source_type, letter.member_id),
+            remedy,
             cause: letter.cause,
             detail: letter.last_error,
             attempts: letter.attempts,

@@ -7,15 +7,14 @@ use store::keys::rotation::{self, KeyRefusal, Rotation};
 use store::keys::{self, Limits, Scope, signing};
 use store::{PgPool, PgTransaction, StoreError};
 
-use super::ForWhom;
-use crate::actions::Audited;
+use crate::actions::{Audited, ForWhom};
 use crate::output::{Format, print_text, remark};
 use domain::calendar;
 
 impl ForWhom {
     /// The action that is to be put on record. A key that is being made has no id until then.
     fn audited(&self, action: &'static str, id: Option<&str>) -> Audited {
-        let audited = Audited::new(action).on_behalf_of(self.on_behalf_of.as_deref());
+        let audited = Audited::new(action).on_behalf_of(self.person.name());
         if let Some(id) = id {
             audited.is_about(id);
         }

@@ -4,7 +4,8 @@ use domain::ladder::Rank;
 use store::import::ImportedMember;
 
 use super::flaws::Flaws;
-use super::rows::{self, Meaning, Row, instant, printable, uuid};
+use super::rows::{self, Meaning, Row, instant, uuid};
+use crate::input::printable;
 
 /// The columns there are.
 const COLUMNS: [&str; 7] =

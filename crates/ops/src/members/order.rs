@@ -6,20 +6,14 @@ use store::changes::{self, Applied, Order};
 use store::{PgPool, StoreError};
 
 use super::moment::Moment;
-use super::rows::printable;
-use crate::actions::{self, Audited};
+use crate::actions::{self, Audited, Because};
 use crate::output::{self, Format, FormatArgs, remark};
 
 /// Why, for whom, and whether at all.
 #[derive(Clone, Debug, clap::Args)]
 pub(crate) struct OrderArgs {
-    /// Why, for auditors
-    #[arg(long, value_name = "TEXT", value_parser = printable)]
-    pub(crate) reason: String,
-
-    /// The person that you act for, for auditors
-    #[arg(long, value_name = "WHO", value_parser = printable)]
-    pub(crate) on_behalf_of: Option<String>,
+    #[command(flatten)]
+    because: Because,
 
     /// Check everything, show what would change, change nothing
     #[arg(long)]
@@ -41,7 +35,7 @@ pub(crate) struct EffectiveArgs {
 impl OrderArgs {
     /// The action that is to be put on record.
     pub(crate) fn audited(&self, action: &'static str) -> Audited {
-        let audited = Audited::new(action).on_behalf_of(self.on_behalf_of.as_deref());
+        let audited = Audited::new(action).on_behalf_of(self.because.person.name());
         audited.unless_tried(self.dry_run)
     }
 
@@ -61,7 +55,7 @@ impl OrderArgs {
         let actor = actions::actor(&mut tx).await?;
         let outcome = changes::apply(&mut tx, &self.order(changes, &actor)).await?;
         match &outcome {
-            Ok(_) => audited.commit(tx, &self.reason).await?,
+            Ok(_) => audited.commit(tx, &self.because.reason).await?,
             Err(refusals) => audited.commit_refusal(tx, &cause(refusals)).await?,
         }
         Ok(outcome)
@@ -84,8 +78,8 @@ impl OrderArgs {
     }
 
     fn order<'a>(&'a self, changes: &'a [Change], actor: &'a str) -> Order<'a> {
-        let on_behalf_of = self.on_behalf_of.as_deref();
-        Order { changes, actor, on_behalf_of, reason: &self.reason }
+        let Because { reason, person } = &self.because;
+        Order { changes, actor, on_behalf_of: person.name(), reason }
     }
 
     /// Says why a single change is refused: for programs on stdout, for people on stderr. `what`

@@ -7,7 +7,6 @@ use csv::ByteRecord;
 use domain::ladder::{Ladder, Rank};
 use domain::member::MemberStatus;
 use domain::period::Programme;
-use domain::text;
 use uuid::Uuid;
 
 use super::flaws::{Flaws, quote};
@@ -172,12 +171,6 @@ impl<'a> Row<'a> {
 /// Reads an id.
 pub(crate) fn uuid(text: &str) -> Result<Uuid, String> {
     Uuid::try_parse(text).map_err(|_| "is not a UUID".to_owned())
-}
-
-/// Reads a text that can be shown.
-pub(crate) fn printable(text: &str) -> Result<String, String> {
-    text::check(text).map_err(|error| error.to_string())?;
-    Ok(text.to_owned())
 }
 
 /// Reads a moment, a day of which begins in the programme's time zone.

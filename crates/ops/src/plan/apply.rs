@@ -70,7 +70,7 @@ pub(super) async fn apply(args: &ApplyArgs, database: &DatabaseArgs) -> anyhow::
     let pool = database.connect().await?;
     let audited = Audited::new("plan.apply")
         .of_file(source.bytes())
-        .on_behalf_of(args.on_behalf_of.as_deref())
+        .on_behalf_of(args.person.name())
         .unless_tried(args.dry_run);
     audited.watch(&pool, carry_out(args, &source, &pool, &audited)).await
 }

@@ -8,8 +8,7 @@ use serde_json::json;
 use store::plans::{self, Retire, RetireError, Retired};
 use store::{PgPool, StoreError, programme};
 
-use super::reason;
-use crate::actions::{self, Audited};
+use crate::actions::{self, Audited, Because};
 use crate::connection::{BellArgs, DatabaseArgs};
 use crate::output::{self, FormatArgs};
 use domain::calendar;
@@ -24,13 +23,8 @@ pub(crate) struct RetireArgs {
     #[arg(long, value_name = "DATE", value_parser = calendar::day)]
     from: NaiveDate,
 
-    /// Why, for auditors
-    #[arg(long, value_parser = reason)]
-    reason: String,
-
-    /// The person that you act for, for auditors
-    #[arg(long, value_name = "WHO", value_parser = reason)]
-    on_behalf_of: Option<String>,
+    #[command(flatten)]
+    because: Because,
 
     /// Do everything, then undo it
     #[arg(long)]
@@ -46,7 +40,7 @@ pub(crate) struct RetireArgs {
 pub(super) async fn run(args: &RetireArgs, database: &DatabaseArgs) -> anyhow::Result<ExitCode> {
     let pool = database.connect().await?;
     let audited = Audited::new("plan.retire")
-        .on_behalf_of(args.on_behalf_of.as_deref())
+        .on_behalf_of(args.because.person.name())
         .unless_tried(args.dry_run);
     audited.is_about(&args.plan);
     audited.watch(&pool, carry_out(args, &pool, &audited)).await
@@ -62,7 +56,8 @@ async fn carry_out(
     let retired_by = actions::actor(&mut tx).await?;
     let from = calendar.start_of_day(args.from);
     let retirement = Retirement { plan: args.plan.clone(), from };
-    let order = Retire { retirement: &retirement, retired_by: &retired_by, reason: &args.reason };
+    let reason = &args.because.reason;
+    let order = Retire { retirement: &retirement, retired_by: &retired_by, reason };
     let retired = plans::retire(&mut tx, &order).await.map_err(|error| match error {
         // The chain of causes names it, with what to do about it.
         RetireError::Store(error) => anyhow::Error::new(error),
@@ -79,7 +74,7 @@ async fn carry_out(
         tx.rollback().await.map_err(StoreError::from)?;
     } else {
         let detail = match status {
-            "retired" => args.reason.as_str(),
+            "retired" => args.because.reason.as_str(),
             _ => "it was retired already; nothing was changed",
         };
         audited.commit(tx, detail).await?;

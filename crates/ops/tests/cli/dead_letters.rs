@@ -148,6 +148,14 @@ async fn one_event_is_shown_with_what_would_repair_it() {
     let untried = dead_letters(&world, &["show", &ids[3].to_string()]).await;
     assert_eq!(untried.code, Some(1));
     assert!(untried.err.contains("is unsettled, no dead letter"), "{untried:?}");
+    // What it advises works as it is printed.
+    let mut advice = untried.err.split('`').nth(1).unwrap().split_whitespace();
+    assert_eq!(advice.next(), Some("lineage"));
+    let mut command = world.lineage();
+    command.args(advice);
+    let explained = done(command).await;
+    assert_eq!(explained.code, Some(0), "{explained:?}");
+    assert!(explained.out.contains("No worker has tried it yet."), "{explained:?}");
     let unknown = dead_letters(&world, &["show", &Uuid::from_u128(9).to_string()]).await;
     assert!(unknown.err.contains("no event has the id"), "{unknown:?}");
 }
@@ -166,6 +174,12 @@ async fn a_discard_needs_a_reason_keeps_the_row_and_can_be_undone() {
     let (_, shown) = ask(&world, &["show", &id]).await;
     assert_eq!(shown["state"], "discarded");
     assert_eq!(shown["discard"]["reason"], "a test order");
+    let remedy = format!("`lineage dead-letters retry {id}` brings it back.");
+    assert!(shown["remedy"].as_str().unwrap().ends_with(&remedy), "{shown}");
+    let mut explain = world.lineage();
+    explain.args(["explain", "--event", &id, "--format", "json"]);
+    let explained = done(explain).await.json();
+    assert_eq!(explained["waiting"]["remedy"], shown["remedy"], "both say the same");
     assert_eq!(shown["discard"]["on_behalf_of"], "petra");
     assert!(shown["discard"]["by"].as_str().unwrap().starts_with("role:"), "{shown}");
     let state: (String, String) =
@@ -242,6 +256,12 @@ async fn the_dead_are_retried_by_cause_or_all_and_settled() {
     assert_eq!(one["retried"], 1);
     let (code, none) = ask(&world, &["retry", "--all"]).await;
     assert_eq!((code, &none["retried"]), (Some(0), &0.into()));
+    for (which, words) in [
+        (&["retry", "--all"][..], "No dead letter.\n"),
+        (&["retry", "--cause", "damaged_tree"], "No dead letter of that cause.\n"),
+    ] {
+        assert_eq!(dead_letters(&world, which).await.out, words);
+    }
     let neither = dead_letters(&world, &["retry"]).await;
     assert_eq!(neither.code, Some(2), "{neither:?}");
     let both = dead_letters(&world, &["retry", "--all", "--cause", "no_plan"]).await;
@@ -259,6 +279,8 @@ async fn the_dead_are_retried_by_cause_or_all_and_settled() {
             "0 dead event(s) of the cause damaged_tree",
             "mended; 1 dead event(s) of the cause out_of_range",
             "0 dead event(s)",
+            "0 dead event(s)",
+            "0 dead event(s) of the cause damaged_tree",
         ]
     );
     assert!(actions(&world).await[1..].iter().all(|action| action.1.is_none()));

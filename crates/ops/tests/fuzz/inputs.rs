@@ -6,7 +6,8 @@ use store::testing::fuzz::{Chance, Effort, announced_seed, mutate};
 /// Cases that take seconds.
 const CASES: usize = 100_000;
 
-/// Bytes are refused, or are what packing gives: nothing is read that was not written.
+/// Bytes are refused, or are what packing gives: nothing is read that was not written. The one other
+/// spelling, the extended version without any extension, packs to the plain version.
 #[test]
 fn fuzz_what_unpacks_packs_to_the_same_bytes() {
     let mut chance = Chance::new(announced_seed("-p ops --test fuzz"));
@@ -36,8 +37,11 @@ fn fuzz_what_unpacks_packs_to_the_same_bytes() {
         }
         if let Ok(inputs) = Inputs::unpack(&bytes) {
             unpacked += 1;
-            let again = inputs.pack();
-            assert_eq!(Inputs::unpack(&again).as_ref(), Ok(&inputs), "case {case}: {bytes:?}");
+            let canonical = match bytes.as_slice() {
+                [2, 0, visits @ ..] => [&[1], visits].concat(),
+                _ => bytes.clone(),
+            };
+            assert_eq!(inputs.pack(), canonical, "case {case}");
         }
     }
     assert!(unpacked > 1_000, "only {unpacked} were inputs: the test has lost its way");

@@ -3,7 +3,9 @@
 
 use domain::ladder::Rank;
 use domain::member::MemberStatus;
+use store::dead_letters::{self, Order};
 use store::enrolment::{self, NewMember};
+use store::failures;
 use store::testing::World;
 use uuid::Uuid;
 
@@ -34,6 +36,48 @@ async fn a_sale_before_its_members_enrolment_is_settled_by_the_enrolment() {
     model.members.insert(newcomer, member);
     assert_eq!(ledger(&world.owner).await, model.lines(&sale, &rules));
     assert_eq!(count(&world, "select count(*) from event_failures").await, 0);
+}
+
+/// Neither the enrolment itself nor the sweep brings back what somebody gave up for good.
+#[tokio::test]
+async fn an_enrolment_does_not_revive_a_discarded_sale() {
+    let world = World::new().await;
+    world.ladder(&LADDER).await;
+    let rules = world.plan(PLAN).await;
+    let mut model = Model::enrol(&world, 3, &mut Dice::new(36)).await;
+    let newcomer = member_id(77);
+    let sales = [new_sale("given-up", newcomer, "100"), new_sale("waits", newcomer, "50")];
+    post(&world, &sales).await;
+    let _worker = world.worker(&["--sweep-every", "1"]);
+    let failed = "select count(*) = 2 from event_failures where cause = 'unknown_member' \
+                  and attempts = 1 and state = 'retrying'";
+    world.wait_until("both attempts have failed", failed).await;
+    let mut conn = world.owner.acquire().await.unwrap();
+    let order = Order { actor: "key:test", on_behalf_of: None, reason: "a test order" };
+    dead_letters::discard(&mut conn, &[sales[0].id], &order).await.unwrap().unwrap();
+
+    let member = Member { sponsor: Some(model.ids[2]), rank: 0, status: MemberStatus::Active };
+    let mut tx = world.owner.begin().await.unwrap();
+    enrol(&mut tx, newcomer, member).await;
+    tx.commit().await.unwrap();
+    let other = "select count(*) = 1 from commission_outcomes";
+    world.wait_until("the other sale is settled", other).await;
+    model.members.insert(newcomer, member);
+    let revived = failures::revive_all_enrolled(&mut conn).await.unwrap();
+    assert_eq!(revived, Vec::<Uuid>::new());
+    let state: String = sqlx::query_scalar("select state from event_state where event_id = $1")
+        .bind(sales[0].id)
+        .fetch_one(&world.owner)
+        .await
+        .unwrap();
+    assert_eq!(state, "discarded");
+    assert_eq!(ledger(&world.owner).await, model.lines(&sales[1], &rules));
+
+    dead_letters::retry(&mut conn, &[sales[0].id]).await.unwrap().unwrap();
+    world.wait_until_settled().await;
+    let mut expected: Vec<_> = sales.iter().flat_map(|sale| model.lines(sale, &rules)).collect();
+    expected.sort_unstable();
+    assert_eq!(ledger(&world.owner).await, expected);
 }
 
 /// The same when the sale names the seller by an external id that somebody gets later.

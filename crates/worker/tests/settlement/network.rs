@@ -16,6 +16,7 @@ use domain::settle::Settlement;
 use store::enrolment::{self, NewMember};
 use store::events::{self, Details, Facts, NewEvent};
 use store::testing::World;
+use store::testing::fuzz::Chance;
 use store::{PgPool, ledger};
 use uuid::Uuid;
 
@@ -43,19 +44,17 @@ rules:
     calculation: {type: unilevel, levels: [{level: 1, percentage: "1.00"}]}
 "#;
 
-/// A small generator with a printed seed: a failing run can be repeated.
-pub(crate) struct Dice(u64);
+/// Chances with a printed seed: a failing run can be repeated.
+pub(crate) struct Dice(Chance);
 
 impl Dice {
     pub(crate) fn new(seed: u64) -> Self {
         println!("seed {seed}");
-        Self(seed)
+        Self(Chance::new(seed))
     }
 
     pub(crate) fn below(&mut self, end: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let z = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb) % end
+        self.0.number() % end
     }
 }
 

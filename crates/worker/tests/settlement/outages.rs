@@ -5,10 +5,11 @@ use std::time::{Duration, Instant};
 
 use secrecy::ExposeSecret as _;
 use store::locks::{self, Lock};
+use store::sweep;
 use store::testing::{Process, World};
 
 use crate::forwarder::{Doing, Forwarder};
-use crate::network::{Dice, LADDER, LedgerRow, Model, PLAN, count, ledger, new_sale, post};
+use crate::network::{Dice, LADDER, LedgerRow, Model, PLAN, count, ledger, new_sale, post, record};
 
 /// How long a test waits for what should take seconds.
 const PATIENCE: Duration = Duration::from_mins(1);
@@ -36,6 +37,23 @@ impl Remote {
     /// Status and text of an answer of the worker's own port.
     async fn ask(&self, path: &str) -> (u16, String) {
         ask(&self.worker, path).await
+    }
+
+    /// Waits until `/healthz` says that a loop is stuck. One that tries in vain turns every few
+    /// seconds; this one never does.
+    async fn wait_until_stuck(&self, wanted: &str) {
+        let begun = Instant::now();
+        loop {
+            let (status, text) = self.ask("/healthz").await;
+            // The last number: the first may be the loop's.
+            let silent = text.split_whitespace().rev().find_map(|word| word.parse::<u64>().ok());
+            if status == 503 && silent >= Some(15) {
+                assert!(text.starts_with(&format!("{wanted} has not turned for")), "{text}");
+                return;
+            }
+            assert!(begun.elapsed() < PATIENCE, "a stuck worker says that it is well");
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
     }
 
     async fn wait_until_ready(&self, wanted: &str) {
@@ -189,20 +207,65 @@ async fn a_worker_whose_database_falls_silent_says_that_it_is_stuck() {
     world.wait_until("the worker waits for the lock", waits).await;
     remote.postgresql.set(Doing::Silent);
     holder.rollback().await.unwrap();
-    let begun = Instant::now();
-    loop {
-        // A loop that tries in vain turns every few seconds; this one never does.
-        let (status, text) = remote.ask("/healthz").await;
-        // The last number: the first is the loop's.
-        let silent = text.split_whitespace().rev().find_map(|word| word.parse::<u64>().ok());
-        if status == 503 && silent >= Some(15) {
-            assert!(text.starts_with("consume loop 0 has not turned for"), "{text}");
-            break;
-        }
-        assert!(begun.elapsed() < PATIENCE, "a stuck worker says that it is well");
-        tokio::time::sleep(Duration::from_millis(100)).await;
-    }
+    remote.wait_until_stuck("consume loop 0").await;
     remote.wait_until_ready(NO_POSTGRESQL).await;
+    remote.worker.kill();
+    let _successor = world.worker(&["--reclaim-after", "1", "--sweep-every", "1"]);
+    world.wait_until_settled().await;
+    assert_eq!(ledger(&world.owner).await, lines);
+}
+
+/// The same of the sweep, while the consume loops turn: without it, what Redis forgot is never
+/// settled, and nothing else would show.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_worker_whose_sweep_falls_silent_says_that_it_is_stuck() {
+    let world = World::new().await;
+    let (sales, lines) = sales_and_lines(&world, 66).await;
+    let arguments = ["--stuck-after", "10", "--sweep-every", "1"];
+    let remote = Remote::start(&world, &arguments).await;
+    remote.wait_until_ready(READY).await;
+    // Nothing to settle: of all loops, the sweep alone asks for failures.
+    let mut holder = world.owner.begin().await.unwrap();
+    sqlx::query("lock table event_failures in access exclusive mode")
+        .execute(&mut *holder)
+        .await
+        .unwrap();
+    let waits = "select exists (select from pg_stat_activity where datname = current_database() \
+                 and application_name = 'lineage-worker' and wait_event = 'relation')";
+    world.wait_until("the sweep waits for the table", waits).await;
+    remote.postgresql.set(Doing::Silent);
+    holder.rollback().await.unwrap();
+    remote.wait_until_stuck("the sweep").await;
+    remote.worker.kill();
+    record(&world, &sales).await;
+    let _successor = world.worker(&["--sweep-every", "1"]);
+    world.wait_until_settled().await;
+    assert_eq!(ledger(&world.owner).await, lines);
+}
+
+/// The same of the reclaimer, in the middle of settling what it took over from a dead worker.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_worker_whose_reclaimer_falls_silent_says_that_it_is_stuck() {
+    let world = World::new().await;
+    let (sales, lines) = sales_and_lines(&world, 67).await;
+    let mut ringer = world.ringer();
+    ringer.ensure_group().await.unwrap();
+    let mut dead = world.doorbell().consume("dead".to_owned()).await.unwrap();
+    post(&world, &sales).await;
+    assert_eq!(dead.read_new(sales.len()).await.unwrap().len(), sales.len());
+    drop(dead);
+    let mut holder = world.owner.begin().await.unwrap();
+    // The sweep has not the turn, or else the consume loop would get the same events from it.
+    assert!(sweep::try_turn(&mut holder).await.unwrap());
+    locks::take(&mut holder, Lock::History).await.unwrap();
+    let arguments = ["--stuck-after", "10", "--sweep-every", "86400", "--reclaim-after", "1"];
+    let remote = Remote::start(&world, &arguments).await;
+    let waits = "select exists (select from pg_stat_activity where datname = current_database() \
+                 and application_name = 'lineage-worker' and wait_event = 'advisory')";
+    world.wait_until("the reclaimer waits for the lock", waits).await;
+    remote.postgresql.set(Doing::Silent);
+    holder.rollback().await.unwrap();
+    remote.wait_until_stuck("the reclaimer").await;
     remote.worker.kill();
     let _successor = world.worker(&["--reclaim-after", "1", "--sweep-every", "1"]);
     world.wait_until_settled().await;
