@@ -87,6 +87,11 @@ impl GroupCommit {
         Handle { sender: self.sender.clone(), backlog: Arc::clone(&self.backlog) }
     }
 
+    /// Waits until a committer ends before it is told to: it panicked.
+    pub(crate) async fn fails(&mut self) {
+        let _ = self.committers.join_next().await;
+    }
+
     /// Commits what waits, then ends. Every other handle must be gone by then.
     pub(crate) async fn stop(mut self) {
         drop(self.sender);

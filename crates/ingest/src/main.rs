@@ -31,7 +31,7 @@ mod turns;
 
 use std::sync::Arc;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use clap::Parser as _;
 use store::database::{Access, Role};
 use store::stream::Doorbell;
@@ -92,7 +92,7 @@ async fn run(config: Config, committing: Handle) -> anyhow::Result<()> {
     let recorder = Recorder::new(committers_pool.clone(), publisher.handle());
     let limits = config.limits;
     let backlog = Backlog::new(config.committers, limits.queue_target);
-    let group_commit = GroupCommit::start(
+    let mut group_commit = GroupCommit::start(
         &committing,
         recorder,
         config.committers,
@@ -120,7 +120,12 @@ async fn run(config: Config, committing: Handle) -> anyhow::Result<()> {
     let metrics_at = metrics::serve(config.metrics_listen, Arc::clone(&metrics), seen).await?;
     announce(listener.local_addr()?, metrics_at)?;
     let gate = Gate::new(&app);
-    serve::until(listener, app::router(app), gate, limits, metrics, wait_for_signal()?).await;
+    let stop = wait_for_signal()?;
+    tokio::select! {
+        () = serve::until(listener, app::router(app), gate, limits, metrics, stop) => {}
+        // Without committers nothing would ever be recorded: a supervisor starts another process.
+        () = group_commit.fails() => bail!("a committer panicked"),
+    }
 
     // What was accepted is committed and rung before the process ends.
     group_commit.stop().await;

@@ -162,7 +162,7 @@ mod switched {
 
     #[expect(clippy::disallowed_methods, reason = "only in builds for tests, from outside a test")]
     fn environment(name: &str) -> Option<String> {
-        std::env::var(name).ok()
+        std::env::var(name).ok().filter(|text| !text.is_empty())
     }
 }
 

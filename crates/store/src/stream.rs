@@ -9,6 +9,10 @@
 //! so the stream's length is the backlog. Entries of a dead worker stay in its pending list until
 //! another claims them. Keeps to the commands of Redis 7.0; Valkey has them too.
 
+mod entries;
+mod listener;
+#[cfg(feature = "testing")]
+mod testing;
 mod upkeep;
 
 use std::time::Duration;
@@ -19,6 +23,8 @@ use redis::{AsyncConnectionConfig, Client, Pipeline, Value, cmd};
 use secrecy::SecretString;
 use uuid::Uuid;
 
+use self::entries::{decode_entries, entries_of_only_stream, text};
+pub use self::listener::Listener;
 use crate::{StoreError, tls};
 
 /// The group that all workers share.
@@ -98,26 +104,6 @@ impl Doorbell {
             .set_connection_timeout(Some(CONNECTION_TIMEOUT));
         let conn = ConnectionManager::new_lazy_with_config(self.client.clone(), config)?;
         Ok(Ringer { conn, keys: self.clone() })
-    }
-
-    /// A connection that hears announcements from now on.
-    pub async fn listen(&self) -> Result<Listener, StoreError> {
-        let mut conn = self.blocking_connection().await?;
-        // Not `$`: what is announced between two reads would be missed.
-        let last: Value = cmd("XREVRANGE")
-            .arg(&self.outcomes)
-            .arg("+")
-            .arg("-")
-            .arg("COUNT")
-            .arg(1)
-            .query_async(&mut conn)
-            .await?;
-        let last = match &last {
-            Value::Array(entries) => entries.first().and_then(decode_entry),
-            _ => None,
-        };
-        let after = last.map_or_else(|| "0-0".to_owned(), |(id, _)| id);
-        Ok(Listener { conn, keys: self.clone(), after })
     }
 
     /// A connection for one loop of one consumer. Nothing else may use it: a command on a
@@ -284,52 +270,6 @@ impl Ringer {
         Ok(rows.iter().filter_map(ConsumerInfo::decode).collect())
     }
 
-    /// Adds an entry that names no event. For tests.
-    #[cfg(feature = "testing")]
-    pub async fn add_noise(&mut self, field: &str, value: &[u8]) -> Result<(), StoreError> {
-        let mut command = cmd("XADD");
-        command.arg(&self.keys.events).arg("*").arg(field).arg(value);
-        Ok(command.query_async::<Value>(&mut self.conn).await.map(|_| ())?)
-    }
-
-    /// Any command: its words, the key of the events, then the arguments. For tests.
-    #[cfg(feature = "testing")]
-    pub async fn raw(&mut self, words: &str, arguments: &[&[u8]]) -> Result<Value, StoreError> {
-        self.raw_at(self.keys.events.clone(), words, arguments).await
-    }
-
-    /// The same on the stream of announcements. For tests.
-    #[cfg(feature = "testing")]
-    pub async fn raw_on_outcomes(
-        &mut self,
-        words: &str,
-        arguments: &[&[u8]],
-    ) -> Result<Value, StoreError> {
-        self.raw_at(self.keys.outcomes.clone(), words, arguments).await
-    }
-
-    #[cfg(feature = "testing")]
-    async fn raw_at(
-        &mut self,
-        key: String,
-        words: &str,
-        arguments: &[&[u8]],
-    ) -> Result<Value, StoreError> {
-        let mut words = words.split(' ');
-        let mut command = cmd(words.next().unwrap_or_default());
-        command.arg(words.collect::<Vec<_>>()).arg(key).arg(arguments);
-        Ok(command.query_async(&mut self.conn).await?)
-    }
-
-    /// Every event that an entry names, whether somebody holds the entry or not. For tests.
-    #[cfg(feature = "testing")]
-    pub async fn event_ids(&mut self) -> Result<Vec<Uuid>, StoreError> {
-        let mut command = cmd("XRANGE");
-        command.arg(&self.keys.events).arg("-").arg("+");
-        let entries: Value = command.query_async(&mut self.conn).await?;
-        Ok(decode_entries(&entries).into_iter().filter_map(|entry| entry.event_id).collect())
-    }
-
     /// Removes both streams. For benchmarks and tests, which use a prefix of their own.
     pub async fn remove_streams(&mut self) -> Result<(), StoreError> {
         Ok(cmd("DEL")
@@ -379,50 +319,6 @@ impl Consumer {
     }
 }
 
-/// Hears what is announced on the outbound stream, as a consumer of the platform would.
-pub struct Listener {
-    conn: MultiplexedConnection,
-    keys: Doorbell,
-    after: String,
-}
-
-impl Listener {
-    /// Waits up to [`BLOCK`] for announcements after those heard before.
-    pub async fn next(&mut self) -> Result<Vec<Uuid>, StoreError> {
-        let reply: Value = cmd("XREAD")
-            .arg("BLOCK")
-            .arg(u64::try_from(BLOCK.as_millis()).unwrap_or(u64::MAX))
-            .arg("STREAMS")
-            .arg(&self.keys.outcomes)
-            .arg(&self.after)
-            .query_async(&mut self.conn)
-            .await?;
-        let Some(Value::Array(entries)) = entries_of_only_stream(&reply) else {
-            return Ok(Vec::new());
-        };
-        let mut event_ids = Vec::with_capacity(entries.len());
-        for (id, fields) in entries.iter().filter_map(decode_entry) {
-            let named = fields.iter().filter(|(name, _)| name == "event_ids");
-            let named = named.flat_map(|(_, value)| value.split(','));
-            event_ids.extend(named.filter_map(|id| Uuid::parse_str(id).ok()));
-            self.after = id;
-        }
-        Ok(event_ids)
-    }
-}
-
-/// The entries of a reply about one stream: `[[key, entries]]`, or nothing after a wait in vain.
-fn entries_of_only_stream(reply: &Value) -> Option<&Value> {
-    match reply {
-        Value::Array(streams) => match streams.first() {
-            Some(Value::Array(pair)) => pair.get(1),
-            _ => None,
-        },
-        Value::Map(streams) => streams.first().map(|(_, entries)| entries),
-        _ => None,
-    }
-}
-
 /// Whether an error says that the group is gone: Redis was flushed, or lost its memory.
 #[must_use]
 pub fn is_group_missing(error: &StoreError) -> bool {
@@ -459,42 +355,5 @@ impl ConsumerInfo {
             pending: number("pending")?,
             idle: Duration::from_millis(number("idle")?),
         })
-    }
-}
-
-/// Entry by entry: one that cannot be read must not hide the others.
-fn decode_entries(entries: &Value) -> Vec<Entry> {
-    let Value::Array(entries) = entries else { return Vec::new() };
-    let decode = |entry: &Value| match decode_entry(entry) {
-        Some((id, fields)) => {
-            let named = fields.iter().find(|(name, _)| name == FIELD);
-            let event_id = named.and_then(|(_, value)| Uuid::parse_str(value).ok());
-            Some(Entry { id, event_id })
-        }
-        // An entry that was deleted while pending has an id and no fields.
-        None => match entry {
-            Value::Array(pair) => {
-                pair.first().and_then(text).map(|id| Entry { id, event_id: None })
-            }
-            _ => None,
-        },
-    };
-    entries.iter().filter_map(decode).collect()
-}
-
-fn decode_entry(entry: &Value) -> Option<(String, Vec<(String, String)>)> {
-    let Value::Array(pair) = entry else { return None };
-    let id = text(pair.first()?)?;
-    let Value::Array(flat) = pair.get(1)? else { return None };
-    let (pairs, _) = flat.as_chunks::<2>();
-    let fields = pairs.iter().filter_map(|[name, value]| Some((text(name)?, text(value)?)));
-    Some((id, fields.collect()))
-}
-
-fn text(value: &Value) -> Option<String> {
-    match value {
-        Value::BulkString(bytes) => String::from_utf8(bytes.clone()).ok(),
-        Value::SimpleString(text) => Some(text.clone()),
-        _ => None,
     }
 }
