@@ -143,7 +143,7 @@ mod switched {
     pub fn pass(place: Place) {
         if place == Place::AfterLookup && is_sabotaged(Sabotage::SkipClaim) {
             // What the claim is for needs two workers that have read the same event.
-            std::thread::sleep(std::time::Duration::from_millis(30));
+            std::thread::sleep(std::time::Duration::from_millis(250));
         }
         let Some(planned) = &*PLANNED else { return };
         if planned.place == place.name()
