@@ -16,17 +16,26 @@ use tokio::task::JoinSet;
 use crate::client::{SELLER, sale};
 use listening::{Directory, Heard, Searched, arguments_of_children, wrong_door};
 
-const IN_DATABASE_URL: &str = "pgpass-5e1f00aa";
+const UNASKED: &str = "pgpass-5e1f00aa";
 const IN_REDIS_URL: &str = "redispass-77c2d1b9";
 const UNREACHABLE: &str = "faraway-90ab33e7";
 const WRONG: &str = "wrongpass-c0ffee42";
 const MISTYPED: &str = "mistyped-1d2e3f4a";
 
-/// The world's database with a password, which the server does not ask for.
+/// The password of the world's database; one that nobody asks for, where the server asks for none.
+fn database_password(world: &World) -> String {
+    let url = world.database_url().expose_secret().to_owned();
+    let authority = url.split_once("://").and_then(|(_, rest)| Some(rest.rsplit_once('@')?.0));
+    let password = authority.and_then(|authority| Some(authority.split_once(':')?.1.to_owned()));
+    password.unwrap_or_else(|| UNASKED.to_owned())
+}
+
+/// The world's database, with its password as a parameter, and one that is mistyped.
 fn with_password(world: &World) -> String {
     let url = world.database_url().expose_secret().to_owned();
     let joint = if url.contains('?') { '&' } else { '?' };
-    format!("{url}{joint}password={IN_DATABASE_URL}&sslpassword={MISTYPED}")
+    let password = database_password(world);
+    format!("{url}{joint}password={password}&sslpassword={MISTYPED}")
 }
 
 /// Searches also by everything that makes a working key, and how its requests are signed. Two keys, one
@@ -91,7 +100,7 @@ async fn no_secret_is_logged_at_any_level() {
     let directory = Directory::new(&world);
     let mut searched = Searched::default();
     for (what, secret) in [
-        ("the database's password", IN_DATABASE_URL),
+        ("the database's password", &*database_password(&world)),
         ("Redis's password", IN_REDIS_URL),
         ("a password of a server that is away", UNREACHABLE),
         ("a wrong password", WRONG),
@@ -239,7 +248,7 @@ async fn no_secret_is_an_argument_of_what_is_started() {
     let world = World::new().await;
     let directory = Directory::new(&world);
     let mut searched = Searched::default();
-    searched.secret("the database's password", IN_DATABASE_URL);
+    searched.secret("the database's password", &database_password(&world));
     searched.secret("a key", "lk_");
     let mut bench = command(&world, "lineage", &with_password(&world), None);
     bench.args(["bench", "ingest", "--events", "3000", "--batch", "1"]);
