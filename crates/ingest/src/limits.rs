@@ -31,7 +31,7 @@ pub(crate) struct Limits {
 
     /// Milliseconds that recording events should take at most, from a request's body to its commit.
     /// While it takes longer, fewer requests may wait and more are answered 503
-    #[arg(long, env = "LINEAGE_INGEST_QUEUE_TARGET", default_value = "20", value_parser = milliseconds)]
+    #[arg(long, env = "LINEAGE_INGEST_QUEUE_TARGET", default_value = "15", value_parser = milliseconds)]
     pub(crate) queue_target: Duration,
 }
 
