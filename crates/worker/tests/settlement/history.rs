@@ -197,6 +197,15 @@ async fn l8_changes_race_with_the_settlement_of_their_sales() {
     world.ladder(&LADDER).await;
     world.plan(PLAN).await;
     let model = Model::enrol(&world, 30, &mut Dice::new(52)).await;
+    // However slowly the race's own changes come, sales meet a split.
+    let share = || Percentage::parse("70").ok();
+    let split = || What::Split { money_to_self: share(), points_to_self: share() };
+    let split = |id: &Uuid| Change { member_id: *id, effective_at: None, what: split() };
+    let changes: Vec<Change> = model.ids[..8].iter().map(split).collect();
+    let order = Order { changes: &changes, actor: "test", on_behalf_of: None, reason: "race" };
+    let mut tx = world.owner.begin().await.unwrap();
+    changes::apply(&mut tx, &order).await.unwrap().unwrap();
+    tx.commit().await.unwrap();
     let _workers = [world.worker(&["--batch", "7"]), world.worker(&["--batch", "20"])];
     let rounds = 80;
     let ((), changes) = tokio::join!(
